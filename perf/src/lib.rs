@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Measures corndog beside its peers: a load generator, a Kafka sink and comparison runs.
+//!
+//! ```text
+//!  load --TCP--> forwarder under test --Kafka protocol--> sink
+//!   |            (a process of its own)                    |
+//!   +--- stamps each message ------------ checks each stamp +
+//! ```
+//!
+//! - [`message`]: a message with connection, sequence and checksum in it; pure
+//! - [`load`]: sends such messages over TCP
+//! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
+//!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
+//! - [`forwarder`]: starts and stops the processes that are measured
+//! - [`compare`]: rounds that alternate between forwarders, and their summary
+//! - [`cpu`]: CPU clocks of this process, its threads and of other processes
+//!
+//! Both ends are made to cost much less than what they measure; both print their own cost.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+pub mod broker;
+pub mod compare;
+pub mod cpu;
+pub mod failure;
+pub mod forwarder;
+pub mod ledger;
+pub mod load;
+pub mod message;
+pub mod partition;
+pub mod records;
+pub mod sink;
+
+pub use failure::Failure;

@@ -1,0 +1,79 @@
+//! Sends stamped syslog messages over TCP and prints one JSON line about it.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
+
+use corndog_perf::message::Framing;
+use corndog_perf::{Failure, load};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+/// Sends RFC 5424 messages over TCP, each with connection, sequence number and checksum; prints
+/// one JSON line. SIGTERM or SIGINT end it cleanly: the counts are of whole messages.
+/// Example: load --address 127.0.0.1:1514 --messages 1000000
+#[derive(argh::FromArgs)]
+struct Args {
+    /// address to send to (default 127.0.0.1:1514)
+    #[argh(option, default = "std::net::SocketAddr::from(([127, 0, 0, 1], 1514))")]
+    address: std::net::SocketAddr,
+    /// connections (default 4)
+    #[argh(option, default = "4")]
+    connections: u16,
+    /// number of the first connection in the messages (default 0); a sink tells generators apart
+    /// by it
+    #[argh(option, default = "0")]
+    first_connection: u16,
+    /// messages over all connections (default 1000000)
+    #[argh(option, default = "1_000_000")]
+    messages: u64,
+    /// messages a second over all connections; flat out if left out
+    #[argh(option)]
+    rate: Option<u64>,
+    /// bytes of a frame without its delimiter (default 248)
+    #[argh(option, default = "248")]
+    size: usize,
+    /// lf or octet (default lf)
+    #[argh(option, default = "Framing::Lf", from_str_fn(framing))]
+    framing: Framing,
+    /// seed of the message bodies (default 1)
+    #[argh(option, default = "1")]
+    seed: u64,
+}
+
+fn main() -> ExitCode {
+    match run(argh::from_env()) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("load: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
+    }
+    let plan = load::Plan {
+        address: args.address,
+        connections: args.connections,
+        first_connection: args.first_connection,
+        messages: args.messages,
+        rate: args.rate,
+        frame_bytes: args.size,
+        framing: args.framing,
+        seed: args.seed,
+    };
+    let report = load::run(&plan, &stop, &AtomicU64::new(0))?;
+    println!("{}", report.json());
+    Ok(if report.error().is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn framing(word: &str) -> Result<Framing, String> {
+    match word {
+        "lf" => Ok(Framing::Lf),
+        "octet" => Ok(Framing::Octet),
+        _ => Err(format!("framing {word:?}: choose lf or octet")),
+    }
+}

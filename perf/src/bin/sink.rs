@@ -1,0 +1,76 @@
+//! A Kafka cluster that counts and checks what it gets, and prints one JSON line about it.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
+
+use corndog_perf::{Failure, cpu, sink};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A Kafka cluster on loopback that stores nothing: it checks each message of `load` and counts
+/// loss, duplicates and order. Prints one JSON line at SIGTERM or SIGINT, or when --expect is
+/// reached. Example: sink --port 19092 --expect 1000000
+#[derive(argh::FromArgs)]
+struct Args {
+    /// the first broker's port (default 19092); the others follow
+    #[argh(option, default = "19092")]
+    port: u16,
+    /// brokers (default 3)
+    #[argh(option, default = "3")]
+    brokers: u16,
+    /// partitions of every topic (default 8)
+    #[argh(option, default = "8")]
+    partitions: u16,
+    /// verify the CRC of each batch too
+    #[argh(switch)]
+    crc: bool,
+    /// different messages to wait for: ends when they are in, and counts what lacks at a signal.
+    /// Without it, lost are the gaps in each connection's sequence
+    #[argh(option)]
+    expect: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    match run(&argh::from_env()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("sink: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
+    }
+    let plan = sink::Plan {
+        port: args.port,
+        brokers: args.brokers,
+        partitions: args.partitions,
+        check_crc: args.crc,
+    };
+    let sink = sink::Sink::start(&plan)?;
+    eprintln!("sink: ready on 127.0.0.1:{}", args.port);
+    let mut first = None;
+    while !stop.load(Relaxed) {
+        thread::sleep(Duration::from_millis(50));
+        let ledger = sink.ledger();
+        if first.is_none() && ledger.received() > 0 {
+            first = Some(Instant::now());
+        }
+        let enough = args.expect.is_some_and(|count| ledger.received() >= count);
+        if enough && args.expect <= Some(ledger.counts().unique) {
+            break;
+        }
+    }
+    let ledger = sink.ledger();
+    let unique = ledger.counts().unique;
+    let lost = args.expect.map_or_else(|| ledger.gaps(), |count| count.saturating_sub(unique));
+    println!("{}", sink::report(ledger, lost, cpu::of_process(), first));
+    sink.stop();
+    Ok(())
+}

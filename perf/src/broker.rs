@@ -1,0 +1,373 @@
+//! Answers Kafka's requests, as the part of a cluster that one broker is; no socket here.
+//!
+//! What librdkafka asks a producer's broker: ApiVersions, Metadata, InitProducerId, Produce. A topic
+//! exists as soon as it is named. Partitions lead round robin:
+//! `broker = (topic_index + partition) % broker_count`.
+
+use crate::ledger::Ledger;
+use crate::partition::{Partition, Verdict};
+use crate::records::{Batch, Malformed};
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsResponse, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest,
+    MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
+};
+use kafka_protocol::protocol::{
+    Decodable, Encodable, HeaderVersion, StrBytes, decode_request_header_from_buffer,
+};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// API keys with the versions that are announced.
+///
+/// Produce below 3 is not understood, but librdkafka takes a broker without Produce 0 or without
+/// Fetch for one that knows no record batches; Kafka 4 announces Produce 0 for the same reason.
+/// Metadata stops before topic ids, Produce before its answers carry leaders.
+const API_VERSIONS: [(ApiKey, i16, i16); 5] = [
+    (ApiKey::Produce, 0, 9),
+    (ApiKey::Fetch, 4, 11),
+    (ApiKey::Metadata, 0, 9),
+    (ApiKey::ApiVersions, 0, 3),
+    (ApiKey::InitProducerId, 0, 4),
+];
+const HOST: &str = "127.0.0.1";
+
+/// The cluster that all brokers of a sink share.
+pub struct Cluster {
+    /// What has arrived.
+    pub ledger: Ledger,
+    ports: Vec<u16>,
+    partition_count: u16,
+    check_crc: bool,
+    topics: RwLock<HashMap<StrBytes, Arc<Topic>>>,
+    next_producer_id: AtomicI64,
+}
+
+struct Topic {
+    index: usize,
+    partitions: Vec<Mutex<Partition>>,
+}
+
+impl Cluster {
+    /// A cluster whose broker k (from 1) listens on `ports[k - 1]`.
+    pub fn new(ports: Vec<u16>, partition_count: u16, check_crc: bool) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            ports,
+            partition_count,
+            check_crc,
+            topics: RwLock::default(),
+            next_producer_id: AtomicI64::new(1),
+        }
+    }
+
+    /// Answers one request (without its length); `Ok(None)` where no answer is wanted (acks = 0).
+    ///
+    /// Shape:  the answer has its length in front.
+    /// Errors: a sentence; the connection is beyond repair.
+    pub fn answer(&self, broker: usize, mut request: Bytes) -> Result<Option<BytesMut>, String> {
+        if request.len() < 8 {
+            return Err(format!("a request of {} bytes is too short", request.len()));
+        }
+        let key = i16::from_be_bytes([request[0], request[1]]);
+        let header = decode_request_header_from_buffer(&mut request)
+            .map_err(|error| format!("request header with API key {key}: {error}"))?;
+        let version = header.request_api_version;
+        let refuse = |error| format!("API key {key} version {version}: {error}");
+        match ApiKey::try_from(key) {
+            Ok(ApiKey::ApiVersions) => api_versions(&header),
+            Ok(ApiKey::Metadata) => {
+                let asked = MetadataRequest::decode(&mut request, version).map_err(refuse)?;
+                encode(&header, version, &self.metadata(&asked))
+            }
+            Ok(ApiKey::InitProducerId) => {
+                InitProducerIdRequest::decode(&mut request, version).map_err(refuse)?;
+                let id = self.next_producer_id.fetch_add(1, Relaxed);
+                let answer = InitProducerIdResponse::default().with_producer_id(id.into());
+                encode(&header, version, &answer)
+            }
+            Ok(ApiKey::Produce) => {
+                let produce = ProduceRequest::decode(&mut request, version).map_err(refuse)?;
+                let answer = self.produce(broker, &produce);
+                if produce.acks == 0 {
+                    return Ok(None);
+                }
+                encode(&header, version, &answer)
+            }
+            _ => Err(format!("API key {key} is not served: this sink takes producers only")),
+        }
+        .map(Some)
+    }
+
+    fn metadata(&self, asked: &MetadataRequest) -> MetadataResponse {
+        let brokers = self.ports.iter().zip(1..).map(|(port, id): (_, i32)| {
+            MetadataResponseBroker::default()
+                .with_node_id(id.into())
+                .with_host(StrBytes::from_static_str(HOST))
+                .with_port(i32::from(*port))
+        });
+        let names: Vec<TopicName> = match &asked.topics {
+            Some(topics) => topics.iter().filter_map(|topic| topic.name.clone()).collect(),
+            None => {
+                let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+                topics.keys().cloned().map(TopicName).collect()
+            }
+        };
+        let topics = names.into_iter().map(|name| {
+            let index = self.topic(&name.0).index;
+            let partitions = (0..self.partition_count).map(|id| self.metadata_of(index, id));
+            MetadataResponseTopic::default()
+                .with_name(Some(name))
+                .with_partitions(partitions.collect())
+        });
+        MetadataResponse::default()
+            .with_brokers(brokers.collect())
+            .with_cluster_id(Some(StrBytes::from_static_str("corndog-perf-sink")))
+            .with_controller_id(1.into())
+            .with_topics(topics.collect())
+    }
+
+    fn metadata_of(&self, topic_index: usize, partition: u16) -> MetadataResponsePartition {
+        let leader = self.leader(topic_index, partition) as i32 + 1;
+        MetadataResponsePartition::default()
+            .with_partition_index(i32::from(partition))
+            .with_leader_id(leader.into())
+            .with_leader_epoch(0)
+            .with_replica_nodes(vec![leader.into()])
+            .with_isr_nodes(vec![leader.into()])
+    }
+
+    /// Which broker (from 0) leads a partition.
+    fn leader(&self, topic_index: usize, partition: u16) -> usize {
+        (topic_index + usize::from(partition)) % self.ports.len()
+    }
+
+    /// The topic of that name, made if it is new.
+    fn topic(&self, name: &StrBytes) -> Arc<Topic> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = topics.get(name) {
+            return Arc::clone(topic);
+        }
+        drop(topics);
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let index = topics.len();
+        // A copy of the name: the one given is a slice of the request's buffer.
+        let made = topics.entry(StrBytes::from_string(name.to_string())).or_insert_with(|| {
+            let partitions = (0..self.partition_count).map(|_| Mutex::default()).collect();
+            Arc::new(Topic { index, partitions })
+        });
+        Arc::clone(made)
+    }
+
+    fn produce(&self, broker: usize, request: &ProduceRequest) -> ProduceResponse {
+        let responses = request.topic_data.iter().map(|data| {
+            let topic = self.topic(&data.name.0);
+            let partitions = data.partition_data.iter().map(|partition| {
+                let records = partition.records.as_deref().unwrap_or_default();
+                let outcome = self.append(broker, &topic, partition.index, records);
+                let (code, offset) = match outcome {
+                    Ok(offset) => (0, offset),
+                    Err(error) => (error.code(), -1),
+                };
+                PartitionProduceResponse::default()
+                    .with_index(partition.index)
+                    .with_error_code(code)
+                    .with_base_offset(offset)
+            });
+            TopicProduceResponse::default()
+                .with_name(data.name.clone())
+                .with_partition_responses(partitions.collect())
+        });
+        ProduceResponse::default().with_responses(responses.collect())
+    }
+
+    /// Takes the batches for one partition; the first one's offset.
+    fn append(
+        &self,
+        broker: usize,
+        topic: &Topic,
+        index: i32,
+        records: &[u8],
+    ) -> Result<i64, ResponseError> {
+        let counts = &self.ledger.batches;
+        let partition = usize::try_from(index).ok().and_then(|index| topic.partitions.get(index));
+        let Some(partition) = partition else {
+            counts.refused.fetch_add(1, Relaxed);
+            return Err(ResponseError::UnknownTopicOrPartition);
+        };
+        if self.leader(topic.index, index as u16) != broker {
+            counts.refused.fetch_add(1, Relaxed);
+            return Err(ResponseError::NotLeaderOrFollower);
+        }
+        let mut partition = partition.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = None;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let parsed = Batch::parse(rest, self.check_crc);
+            let (batch, next) = parsed.map_err(|error| self.refuse(error))?;
+            let taken = partition.take(&batch, &self.ledger);
+            let offset = self.judge(taken.map_err(|error| self.refuse(error))?)?;
+            first = first.or(Some(offset));
+            rest = next;
+        }
+        Ok(first.unwrap_or(-1))
+    }
+
+    fn judge(&self, verdict: Verdict) -> Result<i64, ResponseError> {
+        let counts = &self.ledger.batches;
+        let (counter, outcome) = match verdict {
+            Verdict::Taken(offset) => return Ok(offset),
+            Verdict::Repeat(offset) => (&counts.repeated, Ok(offset)),
+            Verdict::OutOfOrder => {
+                (&counts.out_of_sequence, Err(ResponseError::OutOfOrderSequenceNumber))
+            }
+            Verdict::Stale => {
+                (&counts.out_of_sequence, Err(ResponseError::DuplicateSequenceNumber))
+            }
+            Verdict::Fenced => (&counts.out_of_sequence, Err(ResponseError::InvalidProducerEpoch)),
+        };
+        counter.fetch_add(1, Relaxed);
+        outcome
+    }
+
+    fn refuse(&self, error: Malformed) -> ResponseError {
+        let counts = &self.ledger.batches;
+        let (counter, answer): (&AtomicU64, _) = match error {
+            Malformed::Compressed(_) => {
+                (&counts.compressed, ResponseError::UnsupportedCompressionType)
+            }
+            Malformed::Magic(_) => (&counts.refused, ResponseError::UnsupportedForMessageFormat),
+            Malformed::Shape | Malformed::Crc => (&counts.refused, ResponseError::CorruptMessage),
+        };
+        counter.fetch_add(1, Relaxed);
+        answer
+    }
+}
+
+/// The versions that are served; a client that asks in a newer way is told in the oldest one.
+fn api_versions(header: &RequestHeader) -> Result<BytesMut, String> {
+    let keys = API_VERSIONS.iter().map(|(key, min, max)| {
+        ApiVersion::default()
+            .with_api_key(*key as i16)
+            .with_min_version(*min)
+            .with_max_version(*max)
+    });
+    let mut answer = ApiVersionsResponse::default().with_api_keys(keys.collect());
+    let mut version = header.request_api_version;
+    if !(0..=3).contains(&version) {
+        version = 0;
+        answer.error_code = ResponseError::UnsupportedVersion.code();
+    }
+    encode(header, version, &answer)
+}
+
+/// Length, header and body of an answer.
+fn encode<T: Encodable + HeaderVersion>(
+    header: &RequestHeader,
+    version: i16,
+    answer: &T,
+) -> Result<BytesMut, String> {
+    let mut bytes = BytesMut::with_capacity(512);
+    bytes.put_u32(0);
+    ResponseHeader::default()
+        .with_correlation_id(header.correlation_id)
+        .encode(&mut bytes, T::header_version(version))
+        .and_then(|()| answer.encode(&mut bytes, version))
+        .map_err(|error| format!("answer to API key {}: {error}", header.request_api_key))?;
+    let length = bytes.len() as u32 - 4;
+    bytes[..4].copy_from_slice(&length.to_be_bytes());
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::tests::batch;
+    use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+    use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+    use kafka_protocol::protocol::Request;
+
+    fn ask<R: Request>(cluster: &Cluster, broker: usize, version: i16, body: &R) -> R::Response {
+        let mut bytes = BytesMut::new();
+        RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(77)
+            .encode(&mut bytes, R::header_version(version))
+            .unwrap();
+        body.encode(&mut bytes, version).unwrap();
+        let mut answer = cluster.answer(broker, bytes.freeze()).unwrap().unwrap().freeze();
+        let length = answer.split_to(4);
+        assert_eq!(u32::from_be_bytes(length[..].try_into().unwrap()) as usize, answer.len());
+        let header_version = R::Response::header_version(version);
+        let header = ResponseHeader::decode(&mut answer, header_version).unwrap();
+        assert_eq!(header.correlation_id, 77);
+        R::Response::decode(&mut answer, version).unwrap()
+    }
+
+    fn produce(cluster: &Cluster, broker: usize, partition: i32, records: Vec<u8>) -> (i16, i64) {
+        let data = PartitionProduceData::default()
+            .with_index(partition)
+            .with_records(Some(Bytes::from(records)));
+        let topic = TopicProduceData::default()
+            .with_name(TopicName(StrBytes::from_static_str("logs")))
+            .with_partition_data(vec![data]);
+        let request = ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic]);
+        let answer = ask(cluster, broker, 7, &request);
+        let partition = &answer.responses[0].partition_responses[0];
+        (partition.error_code, partition.base_offset)
+    }
+
+    #[test]
+    fn any_topic_exists_and_its_leaders_go_round() {
+        let cluster = Cluster::new(vec![9001, 9002, 9003], 8, false);
+        let name = TopicName(StrBytes::from_static_str("logs"));
+        let topic = MetadataRequestTopic::default().with_name(Some(name));
+        let request = MetadataRequest::default().with_topics(Some(vec![topic]));
+        for version in [1, 4, 9] {
+            let answer = ask(&cluster, 0, version, &request);
+            assert_eq!(answer.brokers[2].port, 9003);
+            let leaders: Vec<i32> =
+                answer.topics[0].partitions.iter().map(|partition| *partition.leader_id).collect();
+            assert_eq!(leaders, [1, 2, 3, 1, 2, 3, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn produce_is_answered_with_offsets_or_the_right_error() {
+        let cluster = Cluster::new(vec![9001, 9002, 9003], 8, true);
+        let good = |sequence| batch((1, 0, sequence), &[b"one", b"two"]);
+        assert_eq!(produce(&cluster, 0, 3, good(0)), (0, 0));
+        assert_eq!(produce(&cluster, 0, 3, good(2)), (0, 2));
+        assert_eq!(produce(&cluster, 0, 3, good(2)), (0, 2));
+        let code = |error: ResponseError| (error.code(), -1);
+        let out_of_order = code(ResponseError::OutOfOrderSequenceNumber);
+        assert_eq!(produce(&cluster, 0, 3, good(6)), out_of_order);
+        assert_eq!(produce(&cluster, 1, 3, good(4)), code(ResponseError::NotLeaderOrFollower));
+        assert_eq!(produce(&cluster, 0, 8, good(4)), code(ResponseError::UnknownTopicOrPartition));
+        let mut compressed = good(4);
+        compressed[22] = 1;
+        let refused = code(ResponseError::UnsupportedCompressionType);
+        assert_eq!(produce(&cluster, 0, 3, compressed), refused);
+        let counts = &cluster.ledger.batches;
+        assert_eq!(counts.repeated.load(Relaxed), 1);
+        assert_eq!(counts.compressed.load(Relaxed), 1);
+        assert_eq!(cluster.ledger.counts().corrupt, 4);
+    }
+
+    #[test]
+    fn other_requests_are_refused_by_name() {
+        let cluster = Cluster::new(vec![9001], 1, false);
+        assert!(cluster.answer(0, Bytes::from_static(&[0; 4])).is_err());
+        let fetch = [0, 1, 0, 4, 0, 0, 0, 1, 0xff, 0xff];
+        let sentence = cluster.answer(0, Bytes::copy_from_slice(&fetch)).unwrap_err();
+        assert!(sentence.contains("not served"), "{sentence}");
+    }
+}

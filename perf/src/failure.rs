@@ -1,0 +1,33 @@
+//! What ends a run: one sentence and an exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a run did not start, or did not end well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing was measured: something is missing, in use or mistyped. Exit code 2.
+    Setup(String),
+    /// Something broke while it ran. Exit code 1.
+    Run(String),
+}
+
+impl Failure {
+    /// The exit code that goes with it.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Setup(_) => ExitCode::from(2),
+            Self::Run(_) => ExitCode::from(1),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setup(sentence) | Self::Run(sentence) => formatter.write_str(sentence),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,248 @@
+//! The processes that are measured: how each is configured, started, watched and stopped.
+
+use crate::cpu;
+use crate::failure::Failure;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const RSYSLOG_W1: &str = include_str!("../peers/rs-w1.conf");
+const CORNDOG_W1: &str = include_str!("../workloads/w1.toml");
+
+/// From a forwarder's start until its port accepts.
+const START_TIME: Duration = Duration::from_secs(20);
+/// After SIGTERM; then it is killed.
+const STOP_TIME: Duration = Duration::from_secs(40);
+const TICK: Duration = Duration::from_millis(20);
+
+/// What can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Debian's rsyslog with omkafka.
+    Rsyslog,
+    /// corndog.
+    Corndog,
+}
+
+/// A forwarder that can be started: its program was found.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// Which one.
+    pub kind: Kind,
+    /// Its executable.
+    pub program: PathBuf,
+}
+
+/// Where a forwarder listens and sends.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    /// An empty folder of its own.
+    pub folder: &'a Path,
+    /// The listener's port on 127.0.0.1.
+    pub port: u16,
+    /// A broker's address.
+    pub bootstrap: SocketAddr,
+}
+
+/// A forwarder that runs. Killed when dropped, if it still does.
+pub struct Running {
+    kind: Kind,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Kind {
+    /// Its name in tables and flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rsyslog => "rsyslog",
+            Self::Corndog => "corndog",
+        }
+    }
+
+    fn config_name(self) -> &'static str {
+        match self {
+            Self::Rsyslog => "rsyslog.conf",
+            Self::Corndog => "config.toml",
+        }
+    }
+
+    /// Looks for its program, and for all that it needs.
+    ///
+    /// Errors: `Failure::Setup` that says what to install or build.
+    pub fn find(self, corndog: &Path) -> Result<Installed, Failure> {
+        let program = match self {
+            Self::Rsyslog => find_rsyslog()?,
+            Self::Corndog if corndog.is_file() => corndog.to_path_buf(),
+            Self::Corndog => {
+                return Err(Failure::Setup(format!(
+                    "{} is missing: build it with `cargo build --release`, or say where with --corndog",
+                    corndog.display()
+                )));
+            }
+        };
+        Ok(Installed { kind: self, program })
+    }
+}
+
+impl Installed {
+    /// Starts it and waits until its port accepts.
+    pub fn start(&self, place: &Place<'_>) -> Result<Running, Failure> {
+        let log = place.folder.join("stderr");
+        let broken = |error| Failure::Run(format!("{}: {error}", place.folder.display()));
+        let stderr = File::create(&log).map_err(broken)?;
+        let config = place.folder.join(self.kind.config_name());
+        let mut command = Command::new(&self.program);
+        let template = match self.kind {
+            Kind::Rsyslog => {
+                let pid_file = place.folder.join("pid");
+                command.arg("-n").arg("-f").arg(&config).arg("-i").arg(pid_file);
+                RSYSLOG_W1
+            }
+            Kind::Corndog => {
+                command.arg("run").arg("-c").arg(&config);
+                CORNDOG_W1
+            }
+        };
+        fs::write(&config, place.fill(template)).map_err(broken)?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn();
+        let child = child.map_err(|error| {
+            Failure::Setup(format!("{} does not start: {error}", self.program.display()))
+        })?;
+        let mut running = Running { kind: self.kind, child, log };
+        running.wait_until_it_accepts(place.port)?;
+        Ok(running)
+    }
+}
+
+impl Place<'_> {
+    fn fill(&self, template: &str) -> String {
+        template
+            .replace("@DIR@", &self.folder.display().to_string())
+            .replace("@PORT@", &self.port.to_string())
+            .replace("@BOOTSTRAP@", &self.bootstrap.to_string())
+    }
+}
+
+impl Running {
+    /// User and system CPU time so far, of all its threads.
+    pub fn cpu(&self) -> Result<Duration, Failure> {
+        cpu::of_pid(self.child.id()).ok_or_else(|| self.gone())
+    }
+
+    /// Peak resident memory in bytes.
+    pub fn memory_peak(&self) -> Result<u64, Failure> {
+        cpu::memory_peak_of_pid(self.child.id()).ok_or_else(|| self.gone())
+    }
+
+    /// Fails if it has ended by itself.
+    pub fn check(&mut self) -> Result<(), Failure> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            _ => Err(self.gone()),
+        }
+    }
+
+    /// Stops it by SIGTERM and waits until it has ended.
+    pub fn stop(mut self) -> Result<(), Failure> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let signalled = pid.map(|pid| kill_process(pid, Signal::TERM));
+        let deadline = Instant::now() + STOP_TIME;
+        while matches!(signalled, Some(Ok(()))) && Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return Ok(());
+            }
+            thread::sleep(TICK);
+        }
+        let seconds = STOP_TIME.as_secs();
+        Err(Failure::Run(format!("{} did not stop within {seconds} s", self.kind.name())))
+    }
+
+    fn wait_until_it_accepts(&mut self, port: u16) -> Result<(), Failure> {
+        let deadline = Instant::now() + START_TIME;
+        while Instant::now() < deadline {
+            self.check()?;
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Ok(());
+            }
+            thread::sleep(TICK);
+        }
+        let (name, seconds) = (self.kind.name(), START_TIME.as_secs());
+        Err(Failure::Run(format!("{name} did not listen on port {port} within {seconds} s")))
+    }
+
+    fn gone(&self) -> Failure {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let last = log.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message");
+        Failure::Run(format!("{} ended by itself: {last}", self.kind.name()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Fails with a sentence if something listens on the port.
+pub fn check_port(port: u16) -> Result<(), Failure> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::Setup(format!(
+            "port {port} on 127.0.0.1, where the forwarders are to listen: {error}; choose another \
+             with --port"
+        ))),
+    }
+}
+
+fn find_rsyslog() -> Result<PathBuf, Failure> {
+    let missing = |what: &str| {
+        Failure::Setup(format!(
+            "{what} is missing: run `apt-get install rsyslog rsyslog-kafka`, or measure corndog \
+             alone with --only corndog"
+        ))
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let program = folders.map(|folder| folder.join("rsyslogd")).find(|path| path.is_file());
+    let program = program.ok_or_else(|| missing("rsyslogd"))?;
+    let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut modules = libraries.map(|entry| entry.path().join("rsyslog/omkafka.so"));
+    if !modules.any(|module| module.is_file())
+        && !Path::new("/usr/lib/rsyslog/omkafka.so").is_file()
+    {
+        return Err(missing("rsyslog's module omkafka"));
+    }
+    Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_placeholder_is_filled() {
+        let place = Place {
+            folder: Path::new("/scratch"),
+            port: 1514,
+            bootstrap: SocketAddr::from((Ipv4Addr::LOCALHOST, 19092)),
+        };
+        for template in [RSYSLOG_W1, CORNDOG_W1] {
+            let config = place.fill(template);
+            assert!(!config.contains('@'), "{config}");
+            assert!(config.contains("1514") && config.contains("127.0.0.1:19092"));
+        }
+    }
+
+    #[test]
+    fn a_missing_program_is_one_sentence() {
+        let failure = Kind::Corndog.find(Path::new("/nowhere/corndog")).unwrap_err();
+        assert!(matches!(&failure, Failure::Setup(sentence) if sentence.contains("/nowhere")));
+    }
+}
