@@ -1,0 +1,168 @@
+//! Reads an RFC 3164 message behind its PRI, as senders write it rather than as the RFC has it.
+//!
+//!     [TIMESTAMP SP [HOSTNAME SP]] [TAG[PROCID]: ] MSG
+//!
+//! RFC 3164 describes what was seen, so every part may be missing, and each is taken only where it
+//! shows. What is not surely header stays in MSG, where the operator's rules can still see it:
+//!
+//! - TIMESTAMP is `Mmm dd hh:mm:ss`, or RFC 3339 as rsyslog's default forward format has it, each
+//!   followed by a space or the end. Anything else there is no time.
+//! - HOSTNAME, behind a time: the next word, unless it looks like a tag (ends with `:`, or has
+//!   `[...]:`), has bytes that no host name has, or ends the frame (then it is the MSG). `-` is no
+//!   host. Without a time: only in `host app[procid]: `, for `failed login: x` has the same form
+//!   as `host app: x`.
+//! - TAG is `app:` followed by a space or the end, or `app[procid]:`. The RFC lets any byte that is
+//!   not alphanumeric end the tag (§4.1.3), a space too; then each first word of a text would be
+//!   one, so here the colon is needed. A name has no quotes, braces, commas: JSON is no tag.
+//!
+//! The host is the peer where none is named (§4.3.2).
+
+use crate::message::Message;
+use crate::rfc5424::{find_space, rfc3339_bytes};
+
+/// Bytes of a TAG's name. The RFC says 32 (§4.1.3), senders know no such limit.
+const TAG_NAME_BYTES_MAX: usize = 48;
+
+/// Bytes between a TAG's brackets.
+const TAG_PROCID_BYTES_MAX: usize = 48;
+
+const MONTHS: [&[u8; 3]; 12] = [
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+];
+
+/// `app[procid]:` or `app:`.
+struct Tag<'a> {
+    app_name: &'a [u8],
+    procid: Option<&'a [u8]>,
+    has_brackets: bool,
+    /// Behind the colon and one space.
+    msg: &'a [u8],
+}
+
+/// Reads any message with a PRI; `rest` is what follows it in `frame`.
+///
+/// Cost:   each word of the header is looked at twice at most, the text not at all.
+/// Source: RFC 3164 §4.
+pub(crate) fn parse<'a>(frame: &'a [u8], peer: &'a [u8], pri: u8, rest: &'a [u8]) -> Message<'a> {
+    let (timestamp, rest) = timestamp(rest);
+    let (hostname, rest) = match timestamp {
+        Some(_) => host(rest),
+        None => host_before_tag(rest),
+    };
+    let mut message = Message::without_header(frame, peer, pri, rest);
+    message.timestamp = timestamp;
+    message.hostname = Some(hostname.unwrap_or(peer));
+    if let Some(tag) = tag(rest) {
+        message.app_name = Some(tag.app_name);
+        message.procid = tag.procid;
+        message.msg = tag.msg;
+    }
+    message
+}
+
+/// The time, if there is one, and what follows its space.
+fn timestamp(rest: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let Some(bytes) = month_time_bytes(rest).or_else(|| rfc3339_bytes(rest)) else {
+        return (None, rest);
+    };
+    let (time, after) = rest.split_at(bytes);
+    match after {
+        [] => (Some(time), after),
+        [b' ', after @ ..] => (Some(time), after),
+        _ => (None, rest),
+    }
+}
+
+/// How many bytes `Mmm dd hh:mm:ss` takes at the start of `rest`.
+///
+/// The day has two places, filled by a space (§4.1.2) or a zero, or one.
+fn month_time_bytes(rest: &[u8]) -> Option<usize> {
+    let month = rest.first_chunk::<3>()?;
+    if !MONTHS.contains(&month) {
+        return None;
+    }
+    let (day_bytes, time) = match &rest[3..] {
+        [b' ', b' ' | b'0'..=b'3', b'0'..=b'9', b' ', time @ ..] => (2, time),
+        [b' ', b'1'..=b'9', b' ', time @ ..] => (1, time),
+        _ => return None,
+    };
+    let [h1, h2, b':', m1, m2, b':', s1, s2, ..] = time else { return None };
+    let is_time = [h1, h2, m1, m2, s1, s2].into_iter().all(u8::is_ascii_digit);
+    is_time.then_some(b"Mmm  hh:mm:ss".len() + day_bytes)
+}
+
+/// The host behind a time, and what follows its space.
+fn host(rest: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let Some(end) = find_space(rest) else { return (None, rest) };
+    let (host, after) = (&rest[..end], &rest[end + 1..]);
+    let is_host = !host.is_empty()
+        && !host.ends_with(b":")
+        && host.iter().all(|byte| is_host_byte(*byte))
+        && tag(rest).is_none();
+    match is_host {
+        true if host == b"-" => (None, after),
+        true => (Some(host), after),
+        false => (None, rest),
+    }
+}
+
+/// The host without a time: only before a tag with brackets.
+fn host_before_tag(rest: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    match host(rest) {
+        (Some(host), after) if tag(after).is_some_and(|tag| tag.has_brackets) => {
+            (Some(host), after)
+        }
+        _ => (None, rest),
+    }
+}
+
+/// The tag at the start of `rest`.
+fn tag(rest: &[u8]) -> Option<Tag<'_>> {
+    let reach = &rest[..rest.len().min(TAG_NAME_BYTES_MAX + 1)];
+    let name_bytes = reach.iter().position(|byte| !is_tag_name_byte(*byte))?;
+    let (app_name, after) = rest.split_at(name_bytes);
+    if app_name.is_empty() {
+        return None;
+    }
+    let (procid, after, has_brackets) = match after {
+        [b':'] => (None, &after[1..], false),
+        [b':', b' ', ..] => (None, &after[1..], false),
+        [b'[', bracketed @ ..] => {
+            let reach = &bracketed[..bracketed.len().min(TAG_PROCID_BYTES_MAX + 1)];
+            let end = reach.iter().position(|byte| matches!(byte, b']' | b' '))?;
+            let after = bracketed[end..].strip_prefix(b"]:")?;
+            ((end > 0).then_some(&bracketed[..end]), after, true)
+        }
+        _ => return None,
+    };
+    let msg = after.strip_prefix(b" ").unwrap_or(after);
+    Some(Tag { app_name, procid, has_brackets, msg })
+}
+
+/// Names, IP addresses with zone or port, and names that are not ASCII.
+fn is_host_byte(byte: u8) -> bool {
+    byte >= 0x80
+        || byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b':' | b'%' | b'/' | b'@' | b'[' | b']')
+}
+
+/// What program names have: `postfix/smtpd`, `(systemd)`, `%ASA-6-302013`, `user@1000.service`.
+fn is_tag_name_byte(byte: u8) -> bool {
+    byte >= 0x80
+        || byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'_'
+                | b'.'
+                | b'/'
+                | b'@'
+                | b'('
+                | b')'
+                | b'%'
+                | b'#'
+                | b'+'
+                | b'*'
+                | b'~'
+                | b'$'
+        )
+}
