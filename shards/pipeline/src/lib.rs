@@ -4,4 +4,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod batch;
+pub mod control;
+pub mod counters;
+pub mod framing;
+pub mod message;
+pub mod pool;
+mod rfc3164;
+mod rfc5424;
 pub mod rules;
+pub mod ruleset;
+pub mod template;
+pub mod topics;

@@ -1,0 +1,203 @@
+//! Counters: one writer each, on cache lines of their own, read by the main thread at any time.
+//!
+//! A counter is a plain add for its writer (no locked instruction). A reader that takes what is
+//! counted later first (delivered before forwarded before received) never sees a deficit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only its one writer changes, and that never goes back.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// For the one writer: adds `more`.
+    #[inline]
+    pub fn add(&self, more: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Release);
+    }
+
+    /// For the one writer of a gauge: it is `now`.
+    #[inline]
+    pub fn set(&self, now: u64) {
+        self.0.store(now, Ordering::Release);
+    }
+
+    /// The value, as of now.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Why a message did not become a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// No rule forwarded it.
+    Unmatched,
+    /// A rule stopped it.
+    Stopped,
+    /// Its connection ended by reset, time-out or drain before the frame did.
+    Framing,
+    /// Its record is larger than a batch.
+    Oversize,
+    /// Its topic is illegal, not allowed, or one too many, and there is no fallback.
+    TopicRefused,
+}
+
+impl Dropped {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Dropped; 5] = [
+        Dropped::Unmatched,
+        Dropped::Stopped,
+        Dropped::Framing,
+        Dropped::Oversize,
+        Dropped::TopicRefused,
+    ];
+
+    /// Its name in the ledger.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dropped::Unmatched => "unmatched",
+            Dropped::Stopped => "stopped",
+            Dropped::Framing => "framing",
+            Dropped::Oversize => "oversize",
+            Dropped::TopicRefused => "topic_refused",
+        }
+    }
+}
+
+/// Why a record was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// The drain ended before it was acknowledged.
+    Shutdown,
+    /// Larger than librdkafka's or the broker's limit.
+    MessageTooLarge,
+    /// Its topic did not exist for `topic.metadata.propagation.max.ms`, or is illegal for Kafka.
+    TopicUnknown,
+    /// Kafka does not allow this client to write there.
+    NotAuthorized,
+    /// Not acknowledged within the user's own `message.timeout.ms`.
+    TimedOut,
+    /// Kafka refuses what is in it (policy, timestamp, format, compression).
+    Rejected,
+}
+
+impl Failed {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Failed; 6] = [
+        Failed::Shutdown,
+        Failed::MessageTooLarge,
+        Failed::TopicUnknown,
+        Failed::NotAuthorized,
+        Failed::TimedOut,
+        Failed::Rejected,
+    ];
+
+    /// Its name in the ledger.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Failed::Shutdown => "shutdown",
+            Failed::MessageTooLarge => "message_too_large",
+            Failed::TopicUnknown => "topic_unknown",
+            Failed::NotAuthorized => "not_authorized",
+            Failed::TimedOut => "timed_out",
+            Failed::Rejected => "rejected",
+        }
+    }
+}
+
+/// Why a connection was closed by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// `limits.connections` was reached.
+    TooMany,
+    /// `limits.connections_per_ip` was reached.
+    TooManyPerAddress,
+    /// A frame took longer than `limits.frame_time`.
+    FrameTime,
+    /// Nothing came for `limits.idle_time`.
+    IdleTime,
+}
+
+impl Closed {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Closed; 4] =
+        [Closed::TooMany, Closed::TooManyPerAddress, Closed::FrameTime, Closed::IdleTime];
+
+    /// Its name in the statistics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Closed::TooMany => "connections",
+            Closed::TooManyPerAddress => "connections_per_ip",
+            Closed::FrameTime => "frame_time",
+            Closed::IdleTime => "idle_time",
+        }
+    }
+}
+
+/// What a receiver shard counts. Written by that shard alone. The alignment keeps two shards'
+/// counters off one cache line (128: adjacent lines are fetched in pairs).
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ReceiverCounters {
+    /// Messages taken from frames.
+    pub received: Counter,
+    /// Records made of them.
+    pub forwarded: Counter,
+    /// Messages that became no record, by reason.
+    pub dropped: [Counter; Dropped::ALL.len()],
+    /// Records made when no batch could take them any more: at the end of a drain.
+    pub abandoned: Counter,
+    /// Messages cut at `limits.frame`. They are forwarded.
+    pub truncated: Counter,
+    /// Bytes read from sockets.
+    pub bytes_in: Counter,
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections ended, by either side.
+    pub ended: Counter,
+    /// Connections that we closed, by reason.
+    pub closed: [Counter; Closed::ALL.len()],
+    /// Times that accept failed (descriptors, memory).
+    pub accept_failed: Counter,
+    /// Times that a connection had to wait for an empty batch.
+    pub held: Counter,
+    /// Gauge: batches at home and empty.
+    pub batches_empty: Counter,
+}
+
+/// What the producer shard counts. Written by it alone.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ProducerCounters {
+    /// Records acknowledged by Kafka.
+    pub delivered: Counter,
+    /// Records given up, by reason.
+    pub failed: [Counter; Failed::ALL.len()],
+    /// Records of the batches taken from the queues.
+    pub taken: Counter,
+    /// Records handed to librdkafka again.
+    pub resent: Counter,
+    /// Times that the client was rebuilt.
+    pub rebuilt: Counter,
+    /// Gauge: records taken whose outcome is open, counted by itself and not by difference.
+    pub in_flight: Counter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_stands_at_its_own_number() {
+        assert!(Dropped::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
+        assert!(Failed::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
+        assert!(Closed::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
+    }
+
+    #[test]
+    fn shards_counters_share_no_cache_line() {
+        assert_eq!(align_of::<ReceiverCounters>(), 128);
+        assert_eq!(size_of::<ReceiverCounters>() % 128, 0);
+    }
+}

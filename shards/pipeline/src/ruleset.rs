@@ -1,0 +1,423 @@
+//! The rules, compiled: a message in, one verdict out.
+//!
+//! Rules are tried in order; the first that matches decides. A pattern that always matches is
+//! recognised when it is compiled and never searched. Captures are taken for the winner alone, and
+//! only if one of its templates names a group. All searching works on bytes, with the shard's own
+//! caches, and allocates nothing once the caches have grown.
+
+use regex_automata::meta::{Cache, Config, Regex};
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_automata::{Input, PatternID};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Hir;
+
+use crate::counters::Dropped;
+use crate::message::Message;
+use crate::rules::{ActionConfig, Field, RuleConfig};
+use crate::template::{Context, Groups, Template};
+use crate::topics::{self, TopicCache, TopicIndex, TopicPolicy, TopicTable};
+
+/// Bytes of a rendered key; a record with a longer one is dropped as `oversize`.
+pub const KEY_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of cache for one pattern on one shard; beyond it the lazy DFA starts its cache anew.
+pub const PATTERN_CACHE_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of one compiled pattern.
+const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Nesting of a pattern: what its parser recurses on.
+const PATTERN_NEST_MAX: u32 = 64;
+
+/// What the rules say of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<'s> {
+    /// It becomes a record, with `msg` as its payload.
+    Forward {
+        /// The rule that decided.
+        rule: usize,
+        /// Where it goes.
+        topic: TopicIndex,
+        /// The record's key; it lies in the scratch.
+        key: Option<&'s [u8]>,
+    },
+    /// It becomes none.
+    Drop {
+        /// The rule that decided; `None` if none matched.
+        rule: Option<usize>,
+        /// Why.
+        reason: Dropped,
+    },
+}
+
+/// All rules, compiled once and shared by the shards.
+#[derive(Debug)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    policy: TopicPolicy,
+    configured_topics: Vec<String>,
+    slots_max: usize,
+}
+
+#[derive(Debug)]
+struct Rule {
+    field: Field,
+    matcher: Matcher,
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Matcher {
+    /// Matches every message that has the field.
+    Always,
+    Pattern(Regex),
+}
+
+#[derive(Debug)]
+enum Action {
+    Forward { topic: Topic, key: Option<Template>, needs_groups: bool },
+    Stop,
+}
+
+#[derive(Debug)]
+enum Topic {
+    Fixed(TopicIndex),
+    Made(Template),
+}
+
+/// What one shard needs to evaluate rules: caches and buffers, used again for each message.
+#[derive(Debug)]
+pub struct Scratch {
+    caches: Vec<Option<Cache>>,
+    slots: Vec<Option<NonMaxUsize>>,
+    spans: Vec<Option<(usize, usize)>>,
+    topic: Vec<u8>,
+    key: Vec<u8>,
+    topics: TopicCache,
+}
+
+impl RuleSet {
+    /// Compiles the rules. `allow` and `fallback` are those of `[topics]`.
+    ///
+    /// Errors: every mistake, one sentence each, with the rule's number and name.
+    pub fn compile(
+        rules: &[RuleConfig],
+        allow: &[String],
+        fallback: Option<&str>,
+    ) -> Result<RuleSet, Vec<String>> {
+        let mut compiler =
+            Compiler { allow, configured_topics: Vec::new(), mistakes: Vec::new(), slots_max: 0 };
+        let rules = rules
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rule)| {
+                let name = match rule.name.as_str() {
+                    "" => format!("rule {}", index + 1),
+                    name => format!("rule {} ({name:?})", index + 1),
+                };
+                match compiler.rule(rule) {
+                    Ok(rule) => Some(rule),
+                    Err(why) => {
+                        compiler.mistakes.push(format!("{name}: {why}"));
+                        None
+                    }
+                }
+            })
+            .collect();
+        let fallback = fallback.map(|name| compiler.configured(name));
+        if !compiler.mistakes.is_empty() {
+            return Err(compiler.mistakes);
+        }
+        Ok(RuleSet {
+            rules,
+            policy: TopicPolicy { allow: allow.to_vec(), fallback },
+            configured_topics: compiler.configured_topics,
+            slots_max: compiler.slots_max,
+        })
+    }
+
+    /// Topics that the configuration names, by their numbers in the table.
+    pub fn configured_topics(&self) -> &[String] {
+        &self.configured_topics
+    }
+
+    /// True if a topic comes from message data somewhere.
+    pub fn makes_topics(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| matches!(rule.action, Action::Forward { topic: Topic::Made(_), .. }))
+    }
+
+    /// Rules in it.
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Rules that have to search.
+    pub fn pattern_count(&self) -> usize {
+        self.rules.iter().filter(|rule| matches!(rule.matcher, Matcher::Pattern(_))).count()
+    }
+
+    /// The caches and buffers for one shard.
+    pub fn scratch(&self) -> Scratch {
+        let caches = self.rules.iter().map(|rule| match &rule.matcher {
+            Matcher::Always => None,
+            Matcher::Pattern(regex) => Some(regex.create_cache()),
+        });
+        Scratch {
+            caches: caches.collect(),
+            slots: vec![None; self.slots_max],
+            spans: Vec::with_capacity(self.slots_max / 2),
+            topic: Vec::with_capacity(topics::TOPIC_NAME_BYTES_MAX + 1),
+            key: Vec::with_capacity(1024),
+            topics: TopicCache::default(),
+        }
+    }
+
+    /// Tries the rules in order on one message.
+    ///
+    /// Cost:   a search per rule up to the winner; no allocation.
+    pub fn evaluate<'s>(
+        &self,
+        message: &Message<'_>,
+        context: &Context<'_>,
+        table: &TopicTable,
+        scratch: &'s mut Scratch,
+    ) -> Verdict<'s> {
+        let winner = self.rules.iter().enumerate().find_map(|(index, rule)| {
+            let field = field_of(message, rule.field)?;
+            let is_match = match &rule.matcher {
+                Matcher::Always => true,
+                Matcher::Pattern(regex) => scratch.caches[index].as_mut().is_some_and(|cache| {
+                    regex.search_half_with(cache, &Input::new(field).earliest(true)).is_some()
+                }),
+            };
+            is_match.then_some((index, rule, field))
+        });
+        let Some((index, rule, field)) = winner else {
+            return Verdict::Drop { rule: None, reason: Dropped::Unmatched };
+        };
+        match &rule.action {
+            Action::Stop => Verdict::Drop { rule: Some(index), reason: Dropped::Stopped },
+            Action::Forward { topic, key, needs_groups } => {
+                if *needs_groups {
+                    rule.capture(index, field, scratch);
+                }
+                let forward = Forward { rule: index, field, topic, key: key.as_ref() };
+                self.forward(forward, message, context, table, scratch)
+            }
+        }
+    }
+
+    fn forward<'s>(
+        &self,
+        forward: Forward<'_>,
+        message: &Message<'_>,
+        context: &Context<'_>,
+        table: &TopicTable,
+        scratch: &'s mut Scratch,
+    ) -> Verdict<'s> {
+        let rule = forward.rule;
+        let groups = Some(Groups { field: forward.field, spans: &scratch.spans });
+        let topic = match forward.topic {
+            Topic::Fixed(topic) => Some(*topic),
+            Topic::Made(template) => {
+                let name_max = topics::TOPIC_NAME_BYTES_MAX;
+                scratch.topic.clear();
+                let fits = template.render(message, context, groups, name_max, &mut scratch.topic);
+                let topic = fits
+                    .then(|| scratch.topics.resolve(table, &self.policy, &scratch.topic))
+                    .flatten();
+                topic.or(self.policy.fallback)
+            }
+        };
+        let Some(topic) = topic else {
+            return Verdict::Drop { rule: Some(rule), reason: Dropped::TopicRefused };
+        };
+        let Some(template) = forward.key else {
+            return Verdict::Forward { rule, topic, key: None };
+        };
+        scratch.key.clear();
+        match template.render(message, context, groups, KEY_BYTES_MAX, &mut scratch.key) {
+            true => Verdict::Forward { rule, topic, key: Some(&scratch.key) },
+            false => Verdict::Drop { rule: Some(rule), reason: Dropped::Oversize },
+        }
+    }
+}
+
+/// A rule that won, and what it forwards.
+struct Forward<'a> {
+    rule: usize,
+    field: &'a [u8],
+    topic: &'a Topic,
+    key: Option<&'a Template>,
+}
+
+impl Rule {
+    /// Takes the winner's groups into the scratch.
+    fn capture(&self, index: usize, field: &[u8], scratch: &mut Scratch) {
+        scratch.spans.clear();
+        let (Matcher::Pattern(regex), Some(cache)) = (&self.matcher, &mut scratch.caches[index])
+        else {
+            return;
+        };
+        let slots = &mut scratch.slots[..regex.group_info().slot_len()];
+        regex.search_slots_with(cache, &Input::new(field), slots);
+        let spans = slots.chunks_exact(2).map(|pair| Some((pair[0]?.get(), pair[1]?.get())));
+        scratch.spans.extend(spans);
+    }
+}
+
+/// A field's bytes; `None` if the message has none.
+fn field_of<'a>(message: &Message<'a>, field: Field) -> Option<&'a [u8]> {
+    match field {
+        Field::Msg => Some(message.msg),
+        Field::Hostname => message.hostname,
+        Field::Appname => message.app_name,
+        Field::Procid => message.procid,
+        Field::Msgid => message.msgid,
+        Field::Facility => Some(message.facility().as_bytes()),
+        Field::Severity => Some(message.severity().as_bytes()),
+    }
+}
+
+struct Compiler<'c> {
+    allow: &'c [String],
+    configured_topics: Vec<String>,
+    mistakes: Vec<String>,
+    slots_max: usize,
+}
+
+/// A pattern, compiled.
+struct Pattern {
+    regex: Regex,
+    /// It matches whatever the field holds: `.*`, say.
+    is_always: bool,
+    /// The names of its groups, by number.
+    groups: Vec<Option<String>>,
+}
+
+impl Compiler<'_> {
+    fn rule(&mut self, rule: &RuleConfig) -> Result<Rule, String> {
+        let pattern = rule.regex.as_deref().map(compile_pattern).transpose()?;
+        let groups = pattern.as_ref().map_or(&[][..], |pattern| &pattern.groups);
+        let action = match rule.actions.first() {
+            Some(ActionConfig::Stop) => Action::Stop,
+            Some(ActionConfig::Forward { topic, key }) => {
+                self.forward(topic, key.as_deref(), groups)?
+            }
+            None => {
+                return Err(
+                    "actions: there is none; add { forward = \"topic\" } or { stop = true }".into(),
+                );
+            }
+        };
+        let needs_groups = matches!(action, Action::Forward { needs_groups: true, .. });
+        let matcher = match pattern {
+            Some(pattern) if !pattern.is_always || needs_groups => {
+                self.slots_max = self.slots_max.max(pattern.regex.group_info().slot_len());
+                Matcher::Pattern(pattern.regex)
+            }
+            _ => Matcher::Always,
+        };
+        Ok(Rule { field: rule.field, matcher, action })
+    }
+
+    fn forward(
+        &mut self,
+        topic: &str,
+        key: Option<&str>,
+        groups: &[Option<String>],
+    ) -> Result<Action, String> {
+        let topic_template =
+            Template::compile(topic, groups).map_err(|why| format!("forward: {why}"))?;
+        let key = key
+            .map(|key| Template::compile(key, groups).map_err(|why| format!("key: {why}")))
+            .transpose()?;
+        let needs_groups =
+            topic_template.has_groups() || key.as_ref().is_some_and(Template::has_groups);
+        let topic = match topic_template.as_literal() {
+            Some(name) if topics::is_legal(name) => Topic::Fixed(self.configured(topic)),
+            Some(_) => return Err(illegal_topic(topic)),
+            None => {
+                self.check_made(topic, &topic_template)?;
+                Topic::Made(topic_template)
+            }
+        };
+        Ok(Action::Forward { topic, key, needs_groups })
+    }
+
+    /// A topic made by a template: what can be known of it now.
+    fn check_made(&self, topic: &str, template: &Template) -> Result<(), String> {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        if !template.literals().flatten().all(is_plain) {
+            return Err(illegal_topic(topic));
+        }
+        if self.allow.is_empty() {
+            return Err(format!(
+                "forward: the topic {topic:?} comes from message data, and topics.allow is empty; \
+                 list the names that it may become, as topics.allow = [\"logs-*\"]"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The number of a topic that the configuration names.
+    fn configured(&mut self, name: &str) -> TopicIndex {
+        let known = self.configured_topics.iter().position(|topic| topic == name);
+        TopicIndex::new(known.unwrap_or_else(|| {
+            self.configured_topics.push(name.into());
+            self.configured_topics.len() - 1
+        }))
+    }
+}
+
+fn illegal_topic(topic: &str) -> String {
+    format!(
+        "forward: {topic:?} is no legal topic name; use 1 to 249 of a-z A-Z 0-9 . _ - (not \".\", \
+         not \"..\", not starting with \"__\")"
+    )
+}
+
+/// Compiles one pattern, on bytes. Errors: one sentence, with the column.
+fn compile_pattern(pattern: &str) -> Result<Pattern, String> {
+    let hir = ParserBuilder::new()
+        .utf8(false)
+        .nest_limit(PATTERN_NEST_MAX)
+        .build()
+        .parse(pattern)
+        .map_err(|error| format!("regex: {pattern:?}: {}", explain(&error)))?;
+    let config = Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(PATTERN_BYTES_MAX))
+        .onepass_size_limit(Some(PATTERN_BYTES_MAX))
+        .hybrid_cache_capacity(PATTERN_CACHE_BYTES_MAX);
+    let regex = Regex::builder().configure(config).build_from_hir(&hir).map_err(|_| {
+        format!(
+            "regex: {pattern:?} compiles to more than {} KiB; make it simpler, or bound its \
+             repetitions lower",
+            PATTERN_BYTES_MAX / 1024
+        )
+    })?;
+    let names = regex.group_info().pattern_names(PatternID::ZERO);
+    let groups = names.map(|name| name.map(str::to_owned)).collect();
+    Ok(Pattern { regex, is_always: is_always(&hir), groups })
+}
+
+/// True for a pattern that finds an empty match wherever it starts.
+fn is_always(hir: &Hir) -> bool {
+    let properties = hir.properties();
+    properties.minimum_len() == Some(0) && properties.look_set().is_empty()
+}
+
+/// The parser's complaint in one line: what, and at which column.
+fn explain(error: &regex_syntax::Error) -> String {
+    let (what, column) = match error {
+        regex_syntax::Error::Parse(error) => (error.kind().to_string(), error.span().start.column),
+        regex_syntax::Error::Translate(error) => {
+            (error.kind().to_string(), error.span().start.column)
+        }
+        _ => return error.to_string().replace('\n', " "),
+    };
+    format!("{what} (column {column})")
+}

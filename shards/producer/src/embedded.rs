@@ -1,0 +1,130 @@
+//! A Kafka inside the process, to try things: librdkafka's mock cluster, and a reader that prints
+//! each record. It stores little, knows no limits and no rights, and is gone with the process.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use corndog_pipeline::topics::{TopicIndex, TopicTable};
+use crossbeam_channel::Sender;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::mocking::MockCluster;
+use rdkafka::{Offset, TopicPartitionList};
+
+/// Partitions of each topic.
+const PARTITIONS: i32 = 4;
+/// How long the reader waits for a record before it looks for new topics and flushes.
+const POLL_MAX: Duration = Duration::from_millis(20);
+/// At the end: polls without a record after which all is taken to be printed.
+const LAST_POLLS: u32 = 20;
+
+/// The embedded Kafka. It ends when it is dropped, after the records that it has are printed.
+pub struct Embedded {
+    servers: String,
+    is_stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Embedded {
+    /// Starts it. Each record of `topics` is printed as `TOPIC[PARTITION]@OFFSET PAYLOAD`.
+    ///
+    /// Errors: one sentence.
+    pub fn start(topics: Arc<TopicTable>, out: Box<dyn Write + Send>) -> Result<Embedded, String> {
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let (ready, started) = crossbeam_channel::bounded(1);
+        let stop = is_stopping.clone();
+        let thread = std::thread::Builder::new()
+            .name("embedded kafka".into())
+            .spawn(move || {
+                if let Err(why) = serve(&topics, out, &stop, &ready) {
+                    // The starter waits for this, or has it already and ends with the process.
+                    let _ = ready.send(Err(why));
+                }
+            })
+            .map_err(|why| format!("kafka.embedded: no thread for it: {why}"))?;
+        let servers = started
+            .recv()
+            .map_err(|_| "kafka.embedded: its thread ended".to_owned())?
+            .map_err(|why| format!("kafka.embedded: it cannot start: {why}"))?;
+        Ok(Embedded { servers, is_stopping, thread: Some(thread) })
+    }
+
+    /// Its address, for `bootstrap.servers`.
+    pub fn servers(&self) -> &str {
+        &self.servers
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.is_stopping.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(
+    topics: &TopicTable,
+    mut out: Box<dyn Write + Send>,
+    is_stopping: &AtomicBool,
+    ready: &Sender<Result<String, String>>,
+) -> Result<(), String> {
+    let cluster = MockCluster::new(1).map_err(|why| why.to_string())?;
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("group.id", "corndog-embedded")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        // The mock answers an empty fetch only after this long.
+        .set("fetch.wait.max.ms", "10")
+        .create()
+        .map_err(|why| why.to_string())?;
+    let _ = ready.send(Ok(cluster.bootstrap_servers()));
+    let mut seen = 0;
+    let mut quiet_polls = 0;
+    let mut is_printing = true;
+    while !(is_stopping.load(Ordering::Acquire) && quiet_polls >= LAST_POLLS) {
+        while let Some(name) = topics.name(TopicIndex::new(seen)) {
+            follow(&cluster, &consumer, name).map_err(|why| why.to_string())?;
+            seen += 1;
+        }
+        match consumer.poll(POLL_MAX) {
+            Some(Ok(record)) => {
+                quiet_polls = 0;
+                // A closed stdout ends the printing, not the Kafka.
+                is_printing = is_printing && print(&mut out, &record).is_ok();
+            }
+            Some(Err(_)) => {}
+            None => {
+                quiet_polls += 1;
+                is_printing = is_printing && out.flush().is_ok();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the topic and reads it from its beginning.
+fn follow(
+    cluster: &MockCluster<'_, rdkafka::producer::DefaultProducerContext>,
+    consumer: &BaseConsumer,
+    name: &str,
+) -> rdkafka::error::KafkaResult<()> {
+    cluster.create_topic(name, PARTITIONS, 1)?;
+    let mut partitions = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        partitions.add_partition_offset(name, partition, Offset::Beginning)?;
+    }
+    consumer.incremental_assign(&partitions)
+}
+
+fn print(out: &mut dyn Write, record: &BorrowedMessage<'_>) -> std::io::Result<()> {
+    write!(out, "{}[{}]@{} ", record.topic(), record.partition(), record.offset())?;
+    out.write_all(record.payload().unwrap_or_default())?;
+    out.write_all(b"\n")
+}

@@ -1,0 +1,509 @@
+//! The producer shard's thread: inbox to librdkafka, delivery reports to batches home.
+//!
+//! Order per topic and partition is kept whatever fails: a topic with a failed record *stalls*.
+//! Nothing more of it is handed over until every record that was is reported; then all that were
+//! not acknowledged are sent again, oldest batch first. What librdkafka still queues behind a
+//! failed record is taken back (purged) so that it cannot overtake. A fatal error does the same to
+//! all topics and makes a new client.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use corndog_pipeline::batch::{Batch, Delivery};
+use corndog_pipeline::control::{Arrival, Level, Notice, Phase, PhaseCell};
+use corndog_pipeline::counters::{Failed, ProducerCounters};
+use corndog_pipeline::topics::TopicTable;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+
+use crate::conf::ClientConf;
+use crate::desk::{Desk, Failure, Stall};
+use crate::native::{Event, Flight};
+use crate::outcome::{Outcome, outcome_of};
+
+/// Batches taken from the inbox before reports are looked at.
+const TURN_BATCHES_MAX: usize = 16;
+/// Events taken from librdkafka before the inbox is looked at.
+const TURN_EVENTS_MAX: usize = 64;
+/// The longest sleep: the phase is looked at that often.
+const SLEEP_MAX: Duration = Duration::from_millis(100);
+/// The sleep while a topic stalls or the client is rebuilt.
+const SLEEP_STALLED: Duration = Duration::from_millis(5);
+/// How long a new client waits for the old one's records in flight. What is not reported by then
+/// is sent again, and may be there twice.
+const REBUILD_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The first pause before a failed record is sent again; it doubles up to the second.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// The pause before a record of an unknown topic is tried again; librdkafka asks that often.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+/// Bytes that Kafka's record and batch headers add to a record that stands alone.
+const RECORD_OVERHEAD_BYTES: usize = 200;
+/// How much smaller MessageSets become when one was too large for its topic.
+const SHRINK_FACTOR: usize = 4;
+/// How long the end of a drain waits for the receivers' last batches.
+const LAST_BATCHES_WAIT: Duration = Duration::from_secs(2);
+
+/// What the producer shard is made of. The engine fills it in.
+pub struct ProducerSettings {
+    /// Its own core.
+    pub core: usize,
+    /// The cores that librdkafka's threads may run on.
+    pub cores_allowed: Vec<usize>,
+    /// The user's `[kafka.conf]`.
+    pub conf: Vec<(String, String)>,
+    /// Batches of all receivers together.
+    pub batches_max: usize,
+    /// Records in one batch.
+    pub records_max: usize,
+    /// All topics, shared with the receivers.
+    pub topics: Arc<TopicTable>,
+    /// Sealed batches come in here.
+    pub inbox: Receiver<Arrival>,
+    /// The same queue's sending end, for librdkafka's wake-ups.
+    pub inbox_sender: Sender<Arrival>,
+    /// The way home for each receiver's batches.
+    pub homes: Vec<Sender<Batch>>,
+    /// Written by this shard alone.
+    pub counters: Arc<ProducerCounters>,
+    /// Written by the main thread.
+    pub phase: Arc<PhaseCell>,
+    /// To the main thread.
+    pub notices: Sender<Notice>,
+}
+
+/// Starts the shard's thread. Whether it is up, it says by a notice.
+///
+/// Errors: the thread cannot be made.
+pub fn spawn(settings: ProducerSettings) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("producer".into()).spawn(move || {
+        let notices = settings.notices.clone();
+        match Shard::new(settings) {
+            Ok(shard) => {
+                let _ = notices.send(Notice::Started);
+                shard.run();
+            }
+            Err(why) => {
+                let _ = notices.send(Notice::Refused(why));
+            }
+        }
+        let _ = notices.send(Notice::Ended);
+    })
+}
+
+/// A client on its way to be replaced.
+struct Rebuild {
+    since: Instant,
+    /// Records on their way to a broker are taken back too.
+    takes_in_flight: bool,
+    batch_size: usize,
+}
+
+struct Shard {
+    settings: ProducerSettings,
+    conf: ClientConf,
+    flight: Flight,
+    desk: Desk,
+    /// The seats of batches out, oldest first.
+    order: VecDeque<usize>,
+    rebuild: Option<Rebuild>,
+    /// True while a wake-up for reports is in the inbox. Set by librdkafka's threads, cleared here.
+    is_woken: Arc<AtomicBool>,
+    is_closed: bool,
+    is_troubled: bool,
+}
+
+impl Shard {
+    fn new(settings: ProducerSettings) -> Result<Shard, String> {
+        let conf = ClientConf::new(&settings.conf);
+        let is_woken = Arc::new(AtomicBool::new(false));
+        let topics_max = settings.topics.capacity();
+        // librdkafka's threads inherit this thread's cores, so the client is made before it is
+        // pinned: they float over all allowed cores, where the scheduler keeps them off busy ones.
+        // Locked onto this core they would share it with us while others idle.
+        let flight = Flight::new(
+            &conf.pairs,
+            waker(&settings.inbox_sender, &is_woken),
+            settings.batches_max,
+            settings.records_max,
+            topics_max,
+        )
+        .map_err(|why| format!("kafka.conf: librdkafka refuses the configuration: {why}"))?;
+        if !core_affinity::set_for_current(core_affinity::CoreId { id: settings.core }) {
+            return Err(format!(
+                "shards.cores: the producer cannot run on core {}; give it one of the allowed cores {:?}",
+                settings.core, settings.cores_allowed
+            ));
+        }
+        let desk = Desk::new(settings.batches_max, topics_max);
+        Ok(Shard {
+            conf,
+            flight,
+            desk,
+            order: VecDeque::with_capacity(settings.batches_max),
+            rebuild: None,
+            is_woken,
+            is_closed: false,
+            is_troubled: false,
+            settings,
+        })
+    }
+
+    fn run(mut self) {
+        loop {
+            self.receive();
+            self.poll();
+            let now = Instant::now();
+            self.take_failures(now);
+            self.go_on(now);
+            self.send_home();
+            if self.settings.phase.now() == Phase::Aborting {
+                return self.abandon();
+            }
+            if self.is_closed && self.order.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the inbox and takes what is in it.
+    fn receive(&mut self) {
+        let is_stalled =
+            self.rebuild.is_some() || self.desk.topics.iter().any(|topic| topic.stall.is_some());
+        let sleep = if is_stalled { SLEEP_STALLED } else { SLEEP_MAX };
+        let mut arrival = match self.settings.inbox.recv_timeout(sleep) {
+            Ok(arrival) => Some(arrival),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.is_closed = true;
+                None
+            }
+        };
+        let now = Instant::now();
+        let mut batches = 0;
+        while let Some(taken) = arrival {
+            match taken {
+                Arrival::Batch(batch) => {
+                    self.board(batch, now);
+                    batches += 1;
+                }
+                Arrival::Reports => self.is_woken.store(false, Ordering::Release),
+                Arrival::Closed => self.is_closed = true,
+            }
+            if batches >= TURN_BATCHES_MAX {
+                break;
+            }
+            arrival = self.settings.inbox.try_recv().ok();
+        }
+    }
+
+    fn board(&mut self, batch: Batch, now: Instant) {
+        let record_count = batch.record_count();
+        self.settings.counters.taken.add(record_count as u64);
+        let slot = self.flight.board(batch).expect("there is a seat for every batch");
+        self.desk.board(slot, record_count);
+        self.order.push_back(slot);
+        self.produce(slot, None, now);
+    }
+
+    /// Hands the waiting records of one batch to librdkafka: of all topics, or of `only` one.
+    fn produce(&mut self, slot: usize, only: Option<usize>, now: Instant) {
+        if self.rebuild.is_some() {
+            return;
+        }
+        let chain_count = self.flight.batch(slot).map_or(0, Batch::chain_count);
+        for chain in 0..chain_count {
+            let Some(topic) = self.flight.batch(slot).map(|batch| batch.chain_topic(chain)) else {
+                return;
+            };
+            let desk = &mut self.desk.topics[topic.index()];
+            if desk.stall.is_some() || only.is_some_and(|only| only != topic.index()) {
+                continue;
+            }
+            let partition_count = self.flight.partition_count(topic);
+            let partition = desk.partition(now, partition_count);
+            let name = self.settings.topics.name(topic).unwrap_or_default();
+            let failures = &mut self.desk.failures;
+            let sent = self.flight.produce(slot, chain, name, partition, |index, code| {
+                failures.push(Failure { slot, index, topic, code, was_sent: false });
+            });
+            desk.sent_count += sent;
+        }
+    }
+
+    /// Takes what librdkafka has to tell.
+    fn poll(&mut self) {
+        let (desk, settings) = (&mut self.desk, &self.settings);
+        let mut fatal = None;
+        let mut trouble = false;
+        let has_more = self.flight.poll(TURN_EVENTS_MAX, |event| match desk.take(event) {
+            None | Some(Event::Report { .. }) => {}
+            Some(Event::Fatal(why)) => fatal = Some(why),
+            Some(Event::Trouble(text)) => {
+                trouble = true;
+                settings.say(Level::Warn, "kafka", format!("Kafka: {text}"));
+            }
+            Some(Event::Log { level, text }) => {
+                let level = if level <= 4 { Level::Warn } else { Level::Info };
+                settings.say(level, "librdkafka", format!("librdkafka: {text}"));
+            }
+        });
+        if has_more && !self.is_woken.swap(true, Ordering::AcqRel) {
+            // The queue is not empty, so librdkafka will not call again: wake ourselves.
+            let _ = self.settings.inbox_sender.try_send(Arrival::Reports);
+        }
+        self.is_troubled |= trouble;
+        if self.desk.publish(&self.settings.counters) > 0 && self.is_troubled && !trouble {
+            self.is_troubled = false;
+            self.settings.say(Level::Info, "kafka", "Kafka takes records again".into());
+        }
+        if let Some(why) = fatal {
+            self.settings.say(
+                Level::Error,
+                "fatal",
+                format!("librdkafka gave up ({why}); making a new client and sending again what is not acknowledged"),
+            );
+            self.start_rebuild(Instant::now(), true, self.conf.batch_size);
+        }
+    }
+
+    fn start_rebuild(&mut self, now: Instant, takes_in_flight: bool, batch_size: usize) {
+        match &mut self.rebuild {
+            Some(rebuild) => {
+                rebuild.takes_in_flight |= takes_in_flight;
+                rebuild.batch_size = rebuild.batch_size.min(batch_size);
+            }
+            None => self.rebuild = Some(Rebuild { since: now, takes_in_flight, batch_size }),
+        }
+    }
+
+    /// Decides about each record that was not acknowledged.
+    fn take_failures(&mut self, now: Instant) {
+        let mut failures = std::mem::take(&mut self.desk.failures);
+        for failure in failures.drain(..) {
+            self.take_failure(failure, now);
+        }
+        // Its memory is used again.
+        self.desk.failures = failures;
+    }
+
+    fn take_failure(&mut self, failure: Failure, now: Instant) {
+        let topic = failure.topic.index();
+        match outcome_of(failure.code) {
+            Outcome::Permanent(reason) => self.give_up(failure, reason),
+            Outcome::TakenBack => self.stall(topic, now, false),
+            Outcome::Retriable => {
+                let desk = &mut self.desk.topics[topic];
+                desk.failures =
+                    if desk.stall.is_some() { desk.failures.max(1) } else { desk.failures + 1 };
+                let pause = RETRY_MIN.saturating_mul(1 << desk.failures.min(10)).min(RETRY_MAX);
+                self.settings.say(
+                    Level::Warn,
+                    "retry",
+                    format!(
+                        "topic {}: Kafka did not take records (error {}); sending them again",
+                        self.settings.topics.name(failure.topic).unwrap_or_default(),
+                        failure.code
+                    ),
+                );
+                self.stall(topic, now + pause, true);
+            }
+            Outcome::TopicUnknown => {
+                let since = *self.desk.topics[topic].unknown_since.get_or_insert(now);
+                let time_max = Duration::from_millis(self.conf.topic_unknown_ms_max);
+                if now.duration_since(since) + UNKNOWN_PAUSE >= time_max {
+                    self.give_up(failure, Failed::TopicUnknown);
+                } else {
+                    self.stall(topic, now + UNKNOWN_PAUSE, false);
+                }
+            }
+            Outcome::TooLarge => self.take_too_large(failure, now),
+        }
+    }
+
+    /// A record alone in its MessageSet is too large for good. One that may have shared it is not
+    /// known to be: all is sent again in smaller sets, until the guilty one stands alone.
+    fn take_too_large(&mut self, failure: Failure, now: Instant) {
+        let bytes = self.flight.batch(failure.slot).map_or(0, |batch| {
+            batch.payload(failure.index).len() + batch.key(failure.index).map_or(0, <[u8]>::len)
+        });
+        let is_alone = bytes + RECORD_OVERHEAD_BYTES >= self.conf.batch_size;
+        if is_alone || !failure.was_sent {
+            return self.give_up(failure, Failed::MessageTooLarge);
+        }
+        let batch_size = (self.conf.batch_size / SHRINK_FACTOR).max(1);
+        if self.rebuild.is_none() {
+            let name = self.settings.topics.name(failure.topic).unwrap_or_default();
+            self.settings.say(
+                Level::Warn,
+                "too_large",
+                format!(
+                    "topic {name}: Kafka refuses MessageSets of batch.size = {} bytes; sending in sets \
+                     of {batch_size} from now on (set \"batch.size\" below the topic's max.message.bytes)",
+                    self.conf.batch_size
+                ),
+            );
+        }
+        self.start_rebuild(now, false, batch_size);
+    }
+
+    fn give_up(&mut self, failure: Failure, reason: Failed) {
+        let Failure { slot, index, topic, code, .. } = failure;
+        self.flight.give_up(slot, index);
+        self.settings.counters.failed[reason as usize].add(1);
+        self.desk.settle(slot);
+        let name = self.settings.topics.name(topic).unwrap_or_default();
+        self.settings.say(
+            Level::Error,
+            reason.name(),
+            format!("topic {name}: a record was given up: {} (error {code})", reason.name()),
+        );
+    }
+
+    fn stall(&mut self, topic: usize, until: Instant, takes_back: bool) {
+        let desk = &mut self.desk.topics[topic];
+        let stall = desk.stall.get_or_insert(Stall { until, takes_back });
+        stall.until = stall.until.max(until);
+        stall.takes_back |= takes_back;
+    }
+
+    /// Moves stalled topics and a rebuild on, as far as they can go now.
+    fn go_on(&mut self, now: Instant) {
+        if let Some(rebuild) = &self.rebuild {
+            self.flight.purge(rebuild.takes_in_flight);
+            let is_late = now.duration_since(rebuild.since) > REBUILD_WAIT_MAX;
+            if self.desk.sent_count() == 0 || is_late {
+                self.finish_rebuild(now);
+            }
+        } else {
+            if self
+                .desk
+                .topics
+                .iter()
+                .any(|topic| topic.stall.is_some_and(|stall| stall.takes_back))
+            {
+                self.flight.purge(false);
+            }
+            for topic in 0..self.desk.topics.len() {
+                let desk = &mut self.desk.topics[topic];
+                let is_over = desk.stall.is_some_and(|stall| now >= stall.until);
+                if is_over && desk.sent_count == 0 {
+                    desk.stall = None;
+                    self.produce_again(Some(topic), now);
+                }
+            }
+        }
+        self.desk.publish_flow(&self.settings.topics);
+    }
+
+    /// Hands over again what waits, oldest batch first: of one topic, or of all.
+    fn produce_again(&mut self, only: Option<usize>, now: Instant) {
+        let before = self.desk.sent_count();
+        for at in 0..self.order.len() {
+            self.produce(self.order[at], only, now);
+        }
+        let resent = self.desk.sent_count() - before;
+        self.settings.counters.resent.add(resent as u64);
+    }
+
+    fn finish_rebuild(&mut self, now: Instant) {
+        let Some(rebuild) = &self.rebuild else { return };
+        if rebuild.batch_size != self.conf.batch_size {
+            self.conf.shrink(rebuild.batch_size);
+        }
+        let on_report = waker(&self.settings.inbox_sender, &self.is_woken);
+        self.settings.unpin();
+        let made = self.flight.rebuild(&self.conf.pairs, on_report);
+        core_affinity::set_for_current(core_affinity::CoreId { id: self.settings.core });
+        if let Err(why) = made {
+            self.settings.say(Level::Error, "fatal", format!("no new client: {why}; trying again"));
+            self.rebuild = Some(Rebuild {
+                since: now,
+                takes_in_flight: true,
+                batch_size: self.conf.batch_size,
+            });
+            return;
+        }
+        self.rebuild = None;
+        self.settings.counters.rebuilt.add(1);
+        for topic in &mut self.desk.topics {
+            topic.sent_count = 0;
+            topic.stall = None;
+        }
+        self.produce_again(None, now);
+    }
+
+    /// Sends home each batch whose last outcome is known.
+    fn send_home(&mut self) {
+        while let Some(slot) = self.desk.settled.pop() {
+            self.order.retain(|&held| held != slot);
+            let batch = self.flight.release(slot).expect("no record of a settled batch is sent");
+            // A receiver that has ended needs its batches no more.
+            if let Err(TrySendError::Full(_)) = self.settings.homes[batch.home()].try_send(batch) {
+                unreachable!("the way home has room for all of a receiver's batches");
+            }
+        }
+        self.desk.publish(&self.settings.counters);
+    }
+
+    /// The drain is over: counts what is not delivered, and leaves librdkafka to the process's end.
+    fn abandon(mut self) {
+        let failed = &self.settings.counters.failed[Failed::Shutdown as usize];
+        let unsettled: usize = self.order.iter().map(|&slot| open_count(&self.flight, slot)).sum();
+        failed.add(unsettled as u64);
+        self.desk.publish(&self.settings.counters);
+        while !self.is_closed
+            && let Ok(arrival) = self.settings.inbox.recv_timeout(LAST_BATCHES_WAIT)
+        {
+            match arrival {
+                Arrival::Batch(batch) => {
+                    self.settings.counters.taken.add(batch.record_count() as u64);
+                    failed.add(batch.record_count() as u64);
+                }
+                Arrival::Reports => {}
+                Arrival::Closed => self.is_closed = true,
+            }
+        }
+        self.settings.counters.in_flight.set(0);
+        // librdkafka's threads may still read the batches, and joining them can take long: both
+        // stay as they are until the process ends, which is now.
+        std::mem::forget(self.flight);
+    }
+}
+
+/// Records of a batch that are neither delivered nor given up.
+fn open_count(flight: &Flight, slot: usize) -> usize {
+    flight.batch(slot).map_or(0, |batch| {
+        let is_open =
+            |index: &usize| matches!(batch.delivery(*index), Delivery::Waiting | Delivery::Sent);
+        (0..batch.record_count()).filter(is_open).count()
+    })
+}
+
+/// The callback by which librdkafka's threads wake this shard: at most one wake-up is on its way.
+fn waker(inbox: &Sender<Arrival>, is_woken: &Arc<AtomicBool>) -> Box<dyn Fn() + Send + Sync> {
+    let (inbox, is_woken) = (inbox.clone(), is_woken.clone());
+    Box::new(move || {
+        if !is_woken.swap(true, Ordering::AcqRel) {
+            // The inbox has room for it beside all batches.
+            let _ = inbox.try_send(Arrival::Reports);
+        }
+    })
+}
+
+impl ProducerSettings {
+    fn say(&self, level: Level, kind: &'static str, text: String) {
+        // Where the main thread does not keep up, a line of log is lost and nothing else.
+        let _ = self.notices.try_send(Notice::Said { level, kind, text });
+    }
+
+    /// Lets this thread run on all allowed cores, for threads that inherit that.
+    fn unpin(&self) {
+        let mut cores = rustix::thread::CpuSet::new();
+        self.cores_allowed.iter().for_each(|&core| cores.set(core));
+        // A failure leaves the new threads on this core: slower, not wrong.
+        let _ = rustix::thread::sched_setaffinity(None, &cores);
+    }
+}

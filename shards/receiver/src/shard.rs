@@ -1,0 +1,263 @@
+//! What the tasks of one receiver shard share, and the turn of one frame through the pipeline.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use corndog_pipeline::batch::Batch;
+use corndog_pipeline::control::{Arrival, Level, Notice, Phase};
+use corndog_pipeline::counters::{Closed, Dropped, ReceiverCounters};
+use corndog_pipeline::framing::Frame;
+use corndog_pipeline::message::Message;
+use corndog_pipeline::pool::{Append, Pool};
+use corndog_pipeline::ruleset::{Scratch, Verdict};
+use corndog_pipeline::template::Context;
+use jiff::Timestamp;
+
+use crate::connection::{Order, Watch};
+use crate::signal::Signal;
+use crate::start::{ReceiverLimits, ReceiverSettings};
+
+/// Where a connection's messages come from.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    peer: String,
+    address: SocketAddr,
+    listener: Rc<str>,
+}
+
+impl Origin {
+    pub(crate) fn new(address: SocketAddr, listener: Rc<str>) -> Self {
+        Origin { peer: address.ip().to_canonical().to_string(), address, listener }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {:?}", self.address, &*self.listener)
+    }
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is counted, and in a batch if it became a record.
+    Done,
+    /// Nothing is done: offer it again when a batch has come home.
+    NeedsBatch,
+}
+
+/// What one frame needs of the shard, for the length of one call.
+struct Work {
+    pool: Pool,
+    scratch: Scratch,
+}
+
+/// One receiver shard. All its tasks run on one thread.
+pub(crate) struct Shard {
+    settings: ReceiverSettings,
+    work: RefCell<Work>,
+    /// Connections, by their number.
+    watches: RefCell<HashMap<u64, Rc<Watch>>>,
+    /// Connections that wait for an empty batch, in the order of their coming.
+    held: RefCell<Vec<Waker>>,
+    /// Somebody waits for an empty batch.
+    pub(crate) starved: Signal,
+    /// A batch was opened, so there is an age to watch.
+    pub(crate) opened: Signal,
+}
+
+impl Shard {
+    pub(crate) fn new(settings: ReceiverSettings) -> Self {
+        let pool = Pool::new(
+            settings.index,
+            settings.batches_per_receiver,
+            settings.batch_bytes,
+            settings.batch_age_max,
+            settings.topics.capacity(),
+        );
+        settings.counters.batches_empty.set(pool.empty_count() as u64);
+        let scratch = settings.rules.scratch();
+        Shard {
+            settings,
+            work: RefCell::new(Work { pool, scratch }),
+            watches: RefCell::default(),
+            held: RefCell::default(),
+            starved: Signal::default(),
+            opened: Signal::default(),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &ReceiverSettings {
+        &self.settings
+    }
+
+    pub(crate) fn limits(&self) -> &ReceiverLimits {
+        &self.settings.limits
+    }
+
+    pub(crate) fn counters(&self) -> &ReceiverCounters {
+        &self.settings.counters
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.settings.phase.now()
+    }
+
+    /// Takes one frame: parses it, asks the rules, writes its record into the open batch.
+    ///
+    /// Cost:   one copy, no allocation.
+    #[inline]
+    pub(crate) fn take(
+        &self,
+        frame: &Frame<'_>,
+        origin: &Origin,
+        now: Instant,
+        time: Timestamp,
+    ) -> Taken {
+        let counters = self.counters();
+        let work = &mut *self.work.borrow_mut();
+        let message = Message::parse(frame.bytes, origin.peer.as_bytes());
+        let context = Context {
+            peer: origin.peer.as_bytes(),
+            listener: origin.listener.as_bytes(),
+            now: time,
+        };
+        let rules = &self.settings.rules;
+        let verdict = rules.evaluate(&message, &context, &self.settings.topics, &mut work.scratch);
+        let (topic, key) = match verdict {
+            Verdict::Forward { topic, key, .. } => (topic, key),
+            Verdict::Drop { reason, .. } => return self.dropped(reason),
+        };
+        let lane = self.settings.topics.lane(topic);
+        loop {
+            match work.pool.append(now, lane, topic, key, message.msg) {
+                Append::Written => break,
+                Append::Sealed(batch) => self.send(batch),
+                Append::TooLarge => return self.dropped(Dropped::Oversize),
+                Append::NoEmptyBatch if self.take_home(&mut work.pool) => {}
+                Append::NoEmptyBatch if self.phase() == Phase::Aborting => {
+                    counters.abandoned.add(1);
+                    break;
+                }
+                Append::NoEmptyBatch => return Taken::NeedsBatch,
+            }
+        }
+        if work.pool.open_record_count() == 1 {
+            self.opened.set();
+        }
+        counters.received.add(1);
+        counters.truncated.add(u64::from(frame.truncated));
+        counters.forwarded.add(1);
+        Taken::Done
+    }
+
+    fn dropped(&self, reason: Dropped) -> Taken {
+        self.counters().received.add(1);
+        self.counters().dropped[reason as usize].add(1);
+        Taken::Done
+    }
+
+    fn send(&self, batch: Batch) {
+        let sent = self.settings.outbox.try_send(Arrival::Batch(batch));
+        // Full cannot be: the inbox has room for every batch. Closed: the producer has died, and
+        // the main thread ends us.
+        debug_assert!(sent.is_ok() || self.phase() == Phase::Aborting);
+    }
+
+    /// Takes in what has come home. True if a batch is empty now that was not.
+    fn take_home(&self, pool: &mut Pool) -> bool {
+        let mut has_come = false;
+        while let Ok(batch) = self.settings.returns.try_recv() {
+            pool.come_home(batch);
+            has_come = true;
+        }
+        self.counters().batches_empty.set(pool.empty_count() as u64);
+        has_come
+    }
+
+    /// Waits until a batch has come home, or the drain is over.
+    pub(crate) async fn batch_home(&self) {
+        let mut is_registered = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut is_registered, true) {
+                return Poll::Ready(());
+            }
+            self.held.borrow_mut().push(context.waker().clone());
+            self.starved.set();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// True while connections wait for a batch.
+    pub(crate) fn has_held(&self) -> bool {
+        !self.held.borrow().is_empty()
+    }
+
+    /// Wakes the connections that wait, if a batch has come home or nothing will.
+    pub(crate) fn wake_held(&self) -> bool {
+        let has_come = self.take_home(&mut self.work.borrow_mut().pool);
+        let wakes = has_come || self.phase() == Phase::Aborting;
+        if wakes {
+            self.held.borrow_mut().drain(..).for_each(Waker::wake);
+        }
+        wakes
+    }
+
+    /// Sends the open batches that are due; all of them where `now` is `None`. Says when the next
+    /// will be.
+    pub(crate) fn send_aged(&self, now: Option<Instant>) -> Option<Instant> {
+        let pool = &mut self.work.borrow_mut().pool;
+        while let Some(batch) = pool.seal_aged(now) {
+            self.send(batch);
+        }
+        self.take_home(pool);
+        pool.next_seal_at()
+    }
+
+    pub(crate) fn enter(&self, number: u64, watch: Rc<Watch>) {
+        self.watches.borrow_mut().insert(number, watch);
+    }
+
+    pub(crate) fn leave(&self, number: u64) {
+        self.watches.borrow_mut().remove(&number);
+    }
+
+    pub(crate) fn connection_count(&self) -> usize {
+        self.watches.borrow().len()
+    }
+
+    /// Tells every connection to read what the kernel holds and end.
+    pub(crate) fn drain(&self) {
+        self.watches.borrow().values().for_each(|watch| watch.tell(Order::Drain));
+    }
+
+    /// Closes the connections whose time is over.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let limits = self.limits();
+        for watch in self.watches.borrow().values().filter(|watch| !watch.is_held.get()) {
+            let frame_time =
+                watch.frame_since.get().map(|since| now.saturating_duration_since(since));
+            let idle_time = now.saturating_duration_since(watch.read_at.get());
+            if frame_time.is_some_and(|time| time >= limits.frame_time) {
+                watch.tell(Order::Close(Closed::FrameTime));
+            } else if idle_time >= limits.idle_time {
+                watch.tell(Order::Close(Closed::IdleTime));
+            }
+        }
+    }
+
+    /// A line for the log. Where the main thread does not keep up, it is left out.
+    pub(crate) fn warn(&self, kind: &'static str, text: impl FnOnce() -> String) {
+        if !self.settings.notices.is_full() {
+            let notice = Notice::Said { level: Level::Warn, kind, text: text() };
+            let _ = self.settings.notices.try_send(notice);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! A receiver shard's thread, from its core to its end.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use corndog_pipeline::batch::Batch;
+use corndog_pipeline::control::{Arrival, Notice, Phase, PhaseCell};
+use corndog_pipeline::counters::ReceiverCounters;
+use corndog_pipeline::ruleset::RuleSet;
+use corndog_pipeline::topics::TopicTable;
+use crossbeam_channel::{Receiver, Sender};
+use futures_lite::future::or;
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::Timer;
+use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
+
+use crate::connection::Connection;
+use crate::gate::Gate;
+use crate::shard::{Origin, Shard};
+
+/// Memory that io_uring pins per shard and ring. Sockets are read into our own buffers, so the
+/// smallest that glommio takes is enough (its default pins 30 MiB).
+const IO_MEMORY_BYTES: usize = 64 * 1024;
+/// A busy shard looks for new events this often at least.
+const PREEMPT: Duration = Duration::from_millis(1);
+/// How often a shard looks at the phase.
+const TICK: Duration = Duration::from_millis(20);
+/// How often connections are looked at for their time.
+const SWEEP: Duration = Duration::from_millis(200);
+/// The pauses between looks for batches that come home while connections wait for them.
+const HOME_MIN: Duration = Duration::from_millis(1);
+const HOME_MAX: Duration = Duration::from_millis(16);
+/// The pause after accept failed: descriptors or memory are short, and trying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// At a drain: how long the backlog may be empty before it is taken to be.
+const BACKLOG_QUIET: Duration = Duration::from_millis(2);
+/// Connections taken from the backlog at a drain: what glommio's `listen` asks for.
+const BACKLOG_MAX: usize = 1024;
+
+/// One listener.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Its name.
+    pub name: String,
+    /// Where it listens; each shard has a socket of its own there.
+    pub address: SocketAddr,
+}
+
+/// A connection's limits.
+#[derive(Debug, Clone)]
+pub struct ReceiverLimits {
+    /// Bytes of a frame; the rest of a longer one is cut off.
+    pub frame_bytes_max: usize,
+    /// From a frame's first byte to its last.
+    pub frame_time: Duration,
+    /// Without a byte.
+    pub idle_time: Duration,
+}
+
+/// What a receiver shard is made of. The engine fills it in.
+pub struct ReceiverSettings {
+    /// Its number among the receivers.
+    pub index: usize,
+    /// Its core.
+    pub core: usize,
+    /// Where it listens.
+    pub listen: Vec<Listen>,
+    /// Its connections' limits.
+    pub limits: ReceiverLimits,
+    /// Its batches.
+    pub batches_per_receiver: usize,
+    /// Bytes of each.
+    pub batch_bytes: usize,
+    /// An unfilled batch leaves after this.
+    pub batch_age_max: Duration,
+    /// The rules, shared.
+    pub rules: Arc<RuleSet>,
+    /// All topics, shared.
+    pub topics: Arc<TopicTable>,
+    /// How many connections there may be, shared.
+    pub gate: Arc<Gate>,
+    /// Sealed batches go out here.
+    pub outbox: Sender<Arrival>,
+    /// Empty ones come home here.
+    pub returns: Receiver<Batch>,
+    /// Written by this shard alone.
+    pub counters: Arc<ReceiverCounters>,
+    /// Written by the main thread.
+    pub phase: Arc<PhaseCell>,
+    /// To the main thread.
+    pub notices: Sender<Notice>,
+}
+
+/// Starts the shard's thread. Whether it is up, it says by a notice.
+///
+/// Errors: the thread cannot be made.
+pub fn spawn(settings: ReceiverSettings) -> std::io::Result<JoinHandle<()>> {
+    let name = format!("receiver {}", settings.index);
+    std::thread::Builder::new().name(name).spawn(move || {
+        let notices = settings.notices.clone();
+        if let Err(why) = run(settings) {
+            let _ = notices.send(Notice::Refused(why));
+        }
+        let _ = notices.send(Notice::Ended);
+    })
+}
+
+fn run(settings: ReceiverSettings) -> Result<(), String> {
+    if !core_affinity::set_for_current(core_affinity::CoreId { id: settings.core }) {
+        return Err(format!(
+            "shards.cores: receiver {} cannot run on core {}; give it one that this process may use",
+            settings.index, settings.core
+        ));
+    }
+    let executor = executor()?;
+    executor.run(async move {
+        let shard = Rc::new(Shard::new(settings));
+        let listeners = bind(&shard)?;
+        let _ = shard.settings().notices.send(Notice::Started);
+        serve(shard, listeners).await;
+        Ok(())
+    })
+}
+
+fn executor() -> Result<LocalExecutor, String> {
+    LocalExecutorBuilder::new(Placement::Unbound)
+        .io_memory(IO_MEMORY_BYTES)
+        .preempt_timer(PREEMPT)
+        .make()
+        .map_err(|why| refusal(&why))
+}
+
+/// Why there is no executor, and what to do.
+fn refusal(why: &GlommioError<()>) -> String {
+    let code = match why {
+        GlommioError::IoError(error) => error.raw_os_error(),
+        _ => None,
+    };
+    let text = why.to_string();
+    let hint = match code {
+        _ if text.to_lowercase().contains("memlock") || code == Some(ENOMEM) => {
+            "the limit on locked memory is too low; allow at least 1 MiB per receiver (ulimit -l, \
+             LimitMEMLOCK=)"
+        }
+        Some(EMFILE | ENFILE) => {
+            "no file descriptor is free; allow more of them (ulimit -n, LimitNOFILE=)"
+        }
+        Some(ENOSYS) => "this kernel has no io_uring; Linux 5.8 or newer is needed",
+        Some(EPERM | EACCES) => {
+            "io_uring is refused; allow it (sysctl kernel.io_uring_disabled=0, and the container's \
+             seccomp profile)"
+        }
+        _ => "see the error",
+    };
+    format!("a receiver cannot start: {hint} ({text})")
+}
+
+// errno(3), as the kernel's ABI has them on Linux.
+const EPERM: i32 = 1;
+const ENOMEM: i32 = 12;
+const EACCES: i32 = 13;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const ENOSYS: i32 = 38;
+
+fn bind(shard: &Shard) -> Result<Vec<Rc<TcpListener>>, String> {
+    let bind = |listen: &Listen| {
+        TcpListener::bind(listen.address).map(Rc::new).map_err(|why| {
+            format!(
+                "listen {:?}: cannot listen on {}: {why}; choose a free address of this machine",
+                listen.name, listen.address
+            )
+        })
+    };
+    shard.settings().listen.iter().map(bind).collect()
+}
+
+/// Runs the shard from its first connection to its last batch.
+async fn serve(shard: Rc<Shard>, listeners: Vec<Rc<TcpListener>>) {
+    while shard.phase() == Phase::Starting {
+        Timer::new(HOME_MIN).await;
+    }
+    glommio::spawn_local(watch_age(shard.clone())).detach();
+    glommio::spawn_local(watch_returns(shard.clone())).detach();
+    let doors: Vec<Rc<Door>> = listeners
+        .into_iter()
+        .zip(&shard.settings().listen)
+        .map(|(listener, listen)| Rc::new(Door::new(shard.clone(), listener, &listen.name)))
+        .collect();
+    let accepts: Vec<_> =
+        doors.iter().map(|door| glommio::spawn_local(door.clone().accept_on())).collect();
+    let mut swept_at = Instant::now();
+    while shard.phase() < Phase::Draining {
+        Timer::new(TICK).await;
+        if swept_at.elapsed() >= SWEEP {
+            swept_at = Instant::now();
+            shard.sweep(swept_at);
+        }
+    }
+    for accept in accepts {
+        accept.cancel().await;
+    }
+    for door in &doors {
+        door.take_backlog().await;
+    }
+    drop(doors);
+    shard.drain();
+    while shard.connection_count() > 0 {
+        Timer::new(HOME_MIN).await;
+        if shard.phase() == Phase::Aborting {
+            shard.wake_held();
+        }
+    }
+    shard.send_aged(None);
+}
+
+/// Sends each open batch when it is old enough.
+async fn watch_age(shard: Rc<Shard>) {
+    loop {
+        let now = Instant::now();
+        match shard.send_aged(Some(now)) {
+            Some(due) => {
+                Timer::new(due.saturating_duration_since(now)).await;
+            }
+            None => shard.opened.wait().await,
+        }
+    }
+}
+
+/// While connections wait for a batch: looks for those that come home.
+async fn watch_returns(shard: Rc<Shard>) {
+    let mut pause = HOME_MIN;
+    loop {
+        if shard.has_held() {
+            Timer::new(pause).await;
+            pause = if shard.wake_held() { HOME_MIN } else { (pause * 2).min(HOME_MAX) };
+        } else {
+            pause = HOME_MIN;
+            shard.starved.wait().await;
+        }
+    }
+}
+
+/// One listener of one shard.
+struct Door {
+    shard: Rc<Shard>,
+    listener: Rc<TcpListener>,
+    name: Rc<str>,
+}
+
+impl Door {
+    fn new(shard: Rc<Shard>, listener: Rc<TcpListener>, name: &str) -> Self {
+        Door { shard, listener, name: name.into() }
+    }
+
+    async fn accept_on(self: Rc<Self>) {
+        loop {
+            match self.listener.accept().await {
+                Ok(stream) => self.admit(stream),
+                Err(why) => {
+                    self.shard.counters().accept_failed.add(1);
+                    self.shard.warn("accept", || {
+                        format!("listen {:?}: no connection can be accepted: {why}", &*self.name)
+                    });
+                    Timer::new(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// At a drain: takes the connections that the kernel has already made.
+    async fn take_backlog(&self) {
+        for _ in 0..BACKLOG_MAX {
+            let quiet = async {
+                Timer::new(BACKLOG_QUIET).await;
+                None
+            };
+            match or(async { self.listener.accept().await.ok() }, quiet).await {
+                Some(stream) => self.admit(stream),
+                None => return,
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream) {
+        let counters = self.shard.counters();
+        // A peer that has gone already has no address any more: nothing is lost with it that it
+        // could not have lost on the way.
+        let Ok(address) = stream.peer_addr() else { return };
+        let ticket = match self.shard.settings().gate.enter(address.ip()) {
+            Ok(ticket) => ticket,
+            Err(reason) => {
+                counters.closed[reason as usize].add(1);
+                self.shard.warn(reason.name(), || {
+                    format!("{address} on {:?}: refused: limits.{}", &*self.name, reason.name())
+                });
+                return;
+            }
+        };
+        counters.accepted.add(1);
+        let number = counters.accepted.value();
+        let origin = Origin::new(address, self.name.clone());
+        let shard = self.shard.clone();
+        let connection = Connection::new(shard.clone(), stream, origin, ticket);
+        shard.enter(number, connection.watch());
+        glommio::spawn_local(async move {
+            connection.serve().await;
+            shard.leave(number);
+        })
+        .detach();
+    }
+}
