@@ -1,1 +1,20 @@
-fn main() {}
+//! corndog: syslog in, Kafka out, one pinned core per shard.
+
+mod args;
+mod config;
+mod cores;
+mod engine;
+mod ledger;
+mod memory;
+mod probe;
+mod report;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match args::parse() {
+        args::Command::Run { config, log } => run::run(config.as_deref(), log),
+        args::Command::Check { config } => run::check(config.as_deref()),
+    }
+}

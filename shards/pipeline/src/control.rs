@@ -64,8 +64,6 @@ pub enum Notice {
         /// One sentence.
         text: String,
     },
-    /// The shard has ended.
-    Ended,
 }
 
 /// What comes to the producer's inbox.

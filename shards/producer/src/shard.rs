@@ -89,7 +89,6 @@ pub fn spawn(settings: ProducerSettings) -> std::io::Result<JoinHandle<()>> {
                 let _ = notices.send(Notice::Refused(why));
             }
         }
-        let _ = notices.send(Notice::Ended);
     })
 }
 

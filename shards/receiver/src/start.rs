@@ -104,7 +104,6 @@ pub fn spawn(settings: ReceiverSettings) -> std::io::Result<JoinHandle<()>> {
         if let Err(why) = run(settings) {
             let _ = notices.send(Notice::Refused(why));
         }
-        let _ = notices.send(Notice::Ended);
     })
 }
 

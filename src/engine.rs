@@ -1,0 +1,235 @@
+//! The engine: makes the queues, starts the shards and ends them. The only file that knows both
+//! kinds of shard.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use corndog_pipeline::batch::batch_records_max;
+use corndog_pipeline::control::{Arrival, Notice, Phase, PhaseCell};
+use corndog_pipeline::ruleset::RuleSet;
+use corndog_pipeline::topics::TopicTable;
+use corndog_producer::{Embedded, ProducerSettings};
+use corndog_receiver::{Gate, Listen, ReceiverLimits, ReceiverSettings};
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::config::Settings;
+use crate::ledger::Books;
+
+/// How long all shards together may take to say that they are up.
+const START_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long shards that were told to end at once may take.
+const ABORT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Notices on their way to the main thread; a shard that finds this full leaves its line out.
+const NOTICES_MAX: usize = 1024;
+
+/// The running shards.
+pub struct Engine {
+    phase: Arc<PhaseCell>,
+    books: Arc<Books>,
+    notices: Receiver<Notice>,
+    receivers: Vec<JoinHandle<()>>,
+    producer: Option<JoinHandle<()>>,
+    inbox: Sender<Arrival>,
+    is_inbox_closed: bool,
+    embedded: Option<Embedded>,
+    has_died: bool,
+}
+
+impl Engine {
+    /// Starts all shards and waits until each is up. Nothing is accepted before [`Engine::go`].
+    ///
+    /// Errors: what refused to start, a sentence each; everything is ended again then.
+    pub fn start(settings: &Settings, rules: RuleSet) -> Result<Engine, Vec<String>> {
+        let topics = Arc::new(TopicTable::new(rules.configured_topics(), settings.topics.distinct));
+        let receiver_count = settings.cores.receivers.len();
+        let batches_max = receiver_count * settings.batches.per_receiver;
+        let (notices_out, notices) = bounded(NOTICES_MAX);
+        // Room for every batch, one wake-up from librdkafka, one from the producer to itself, and
+        // the word that no more come: sending never waits.
+        let (inbox_out, inbox) = bounded(batches_max + 3);
+        let homes: Vec<_> =
+            (0..receiver_count).map(|_| bounded(settings.batches.per_receiver)).collect();
+        let mut conf = settings.kafka.conf.clone();
+        let embedded = settings.kafka.embedded.then(|| start_embedded(&topics)).transpose();
+        let embedded = embedded.map_err(|why| vec![why])?;
+        if let Some(embedded) = &embedded {
+            conf.retain(|(key, _)| key != "bootstrap.servers");
+            conf.push(("bootstrap.servers".to_owned(), embedded.servers().to_owned()));
+        }
+        let mut engine = Engine {
+            phase: Arc::default(),
+            books: Arc::new(Books::new(receiver_count)),
+            notices,
+            receivers: Vec::new(),
+            producer: None,
+            inbox: inbox_out.clone(),
+            is_inbox_closed: false,
+            embedded,
+            has_died: false,
+        };
+        let producer = ProducerSettings {
+            core: settings.cores.producer,
+            cores_allowed: settings.cores.allowed.clone(),
+            conf,
+            batches_max,
+            records_max: batch_records_max(settings.batches.bytes),
+            topics: topics.clone(),
+            inbox,
+            inbox_sender: inbox_out.clone(),
+            homes: homes.iter().map(|(home, _)| home.clone()).collect(),
+            counters: engine.books.producer.clone(),
+            phase: engine.phase.clone(),
+            notices: notices_out.clone(),
+        };
+        let started = corndog_producer::spawn(producer);
+        engine.producer = Some(started.map_err(|why| vec![no_thread(&why)])?);
+        engine.wait_until_up(1)?;
+        let rules = Arc::new(rules);
+        let limits = &settings.limits;
+        let gate = Arc::new(Gate::new(limits.connections, limits.connections_per_ip));
+        for (index, (_, returns)) in homes.into_iter().enumerate() {
+            let receiver = ReceiverSettings {
+                index,
+                core: settings.cores.receivers[index],
+                listen: listen(settings),
+                limits: ReceiverLimits {
+                    frame_bytes_max: limits.frame_bytes_max,
+                    frame_time: limits.frame_time,
+                    idle_time: limits.idle_time,
+                },
+                batches_per_receiver: settings.batches.per_receiver,
+                batch_bytes: settings.batches.bytes,
+                batch_age_max: settings.batches.age,
+                rules: rules.clone(),
+                topics: topics.clone(),
+                gate: gate.clone(),
+                outbox: inbox_out.clone(),
+                returns,
+                counters: engine.books.receivers[index].clone(),
+                phase: engine.phase.clone(),
+                notices: notices_out.clone(),
+            };
+            match corndog_receiver::spawn(receiver) {
+                Ok(thread) => engine.receivers.push(thread),
+                Err(why) => {
+                    engine.end_at_once();
+                    return Err(vec![no_thread(&why)]);
+                }
+            }
+        }
+        engine.wait_until_up(receiver_count)?;
+        Ok(engine)
+    }
+
+    /// Waits until so many shards are up. Errors: why not; everything is ended then.
+    fn wait_until_up(&mut self, count: usize) -> Result<(), Vec<String>> {
+        let deadline = Instant::now() + START_TIME_MAX;
+        let mut refusals = Vec::new();
+        let mut answered = 0;
+        while answered < count {
+            match self.notices.recv_deadline(deadline) {
+                Ok(Notice::Started) => answered += 1,
+                Ok(Notice::Refused(why)) => {
+                    answered += 1;
+                    if !refusals.contains(&why) {
+                        refusals.push(why);
+                    }
+                }
+                // Brokers that are away, say: nothing that keeps a shard from being up.
+                Ok(Notice::Said { .. }) => {}
+                Err(_) => {
+                    refusals.push(format!(
+                        "{} of {count} shards did not say within {} s that they are up; is the machine overloaded?",
+                        count - answered,
+                        START_TIME_MAX.as_secs()
+                    ));
+                    break;
+                }
+            }
+        }
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        self.end_at_once();
+        Err(refusals)
+    }
+
+    /// Lets the shards accept.
+    pub fn go(&self) {
+        self.phase.advance(Phase::Running);
+    }
+
+    /// Stops accepting; what the kernel holds is read, and all is delivered.
+    pub fn drain(&self) {
+        self.phase.advance(Phase::Draining);
+    }
+
+    /// The drain is over: what is not delivered is counted as failed.
+    pub fn abort(&self) {
+        self.phase.advance(Phase::Aborting);
+    }
+
+    /// What the shards have to say.
+    pub fn notices(&self) -> &Receiver<Notice> {
+        &self.notices
+    }
+
+    /// All counters.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Looks after the threads; true when all have ended. The producer hears when the last
+    /// receiver has.
+    pub fn has_ended(&mut self) -> bool {
+        let is_running = self.phase.now() == Phase::Running;
+        let (ended, running) =
+            std::mem::take(&mut self.receivers).into_iter().partition(JoinHandle::is_finished);
+        self.receivers = running;
+        for thread in ended {
+            self.has_died |= thread.join().is_err() || is_running;
+        }
+        if self.receivers.is_empty() && !self.is_inbox_closed {
+            self.is_inbox_closed = self.inbox.try_send(Arrival::Closed).is_ok();
+        }
+        if let Some(thread) = self.producer.take_if(|thread| thread.is_finished()) {
+            self.has_died |= thread.join().is_err() || is_running;
+        }
+        self.receivers.is_empty() && self.producer.is_none()
+    }
+
+    /// True if a shard has ended that nobody told to.
+    pub fn has_died(&self) -> bool {
+        self.has_died
+    }
+
+    /// Waits a bounded time for shards that were told to end at once.
+    pub fn end_at_once(&mut self) {
+        self.abort();
+        let deadline = Instant::now() + ABORT_TIME_MAX;
+        while !self.has_ended() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Ends the embedded Kafka, after what it has is printed.
+    pub fn end_embedded(&mut self) {
+        self.embedded = None;
+    }
+}
+
+fn start_embedded(topics: &Arc<TopicTable>) -> Result<Embedded, String> {
+    Embedded::start(topics.clone(), Box::new(std::io::BufWriter::new(std::io::stdout())))
+}
+
+fn listen(settings: &Settings) -> Vec<Listen> {
+    let listeners = settings.listen.iter();
+    listeners
+        .map(|listener| Listen { name: listener.name.clone(), address: listener.address })
+        .collect()
+}
+
+fn no_thread(why: &std::io::Error) -> String {
+    format!("a shard's thread cannot be made: {why}; allow more threads (ulimit -u, TasksMax=)")
+}

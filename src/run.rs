@@ -1,0 +1,289 @@
+//! `corndog run` and `corndog check`: from a file to an exit code.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use corndog_pipeline::control::{Level, Notice};
+use corndog_pipeline::counters::Closed;
+use corndog_pipeline::ruleset::RuleSet;
+use crossbeam_channel::{Receiver, bounded, select};
+use serde_json::{Map, Value};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::args::LogFormat;
+use crate::config::{self, Settings};
+use crate::engine::Engine;
+use crate::ledger::{Books, by_reason};
+use crate::memory::MemorySum;
+use crate::report::Report;
+use crate::{cores, probe};
+
+/// A line of statistics comes this often.
+const STATISTICS: Duration = Duration::from_secs(10);
+/// How often the threads are looked after: running, and at a drain.
+const TICK: Duration = Duration::from_millis(100);
+const TICK_DRAINING: Duration = Duration::from_millis(2);
+
+const EXIT_NOT_DRAINED: u8 = 1;
+const EXIT_REFUSED: u8 = 2;
+
+/// A configuration without mistakes, and its rules compiled.
+struct Plan {
+    path: String,
+    settings: Settings,
+    rules: RuleSet,
+    warnings: Vec<String>,
+}
+
+/// Reads the configuration, and says to `found` which file it is. Errors: every mistake, one sentence each.
+fn plan(file: Option<&str>, found: impl FnOnce(&str)) -> Result<Plan, Vec<String>> {
+    let environment = config::environment();
+    let path = config::find_file(file, &environment).map_err(|mistake| vec![mistake.0])?;
+    found(&path.display().to_string());
+    let text = config::read_file(&path).map_err(|mistake| vec![mistake.0])?;
+    let path = path.display().to_string();
+    let in_file = |sentences: Vec<String>| -> Vec<String> {
+        sentences.into_iter().map(|sentence| format!("{path}: {sentence}")).collect()
+    };
+    let (settings, warnings) = Settings::from_toml(&text, &environment, &cores::allowed())
+        .map_err(|mistakes| in_file(mistakes.into_iter().map(|mistake| mistake.0).collect()))?;
+    let topics = &settings.topics;
+    let rules = RuleSet::compile(&settings.rules, &topics.allow, topics.fallback.as_deref())
+        .map_err(in_file)?;
+    Ok(Plan { path, settings, rules, warnings })
+}
+
+/// `corndog check`: what the configuration means, or every mistake in it.
+pub fn check(file: Option<&str>) -> ExitCode {
+    let report = Report::new(LogFormat::Text);
+    match plan(file, |_| {}) {
+        Ok(plan) => {
+            plan.warnings.iter().for_each(|warning| report.say(Level::Warn, warning));
+            let memory = MemorySum::new(&plan.settings, &plan.rules).describe(&plan.settings);
+            print_line(&format!("{}: {}; {memory}", plan.path, plan.settings.summary()));
+            ExitCode::SUCCESS
+        }
+        Err(mistakes) => {
+            mistakes.iter().for_each(|mistake| report.say(Level::Error, mistake));
+            ExitCode::from(EXIT_REFUSED)
+        }
+    }
+}
+
+fn print_line(line: &str) {
+    use std::io::Write as _;
+    // A closed stdout leaves nobody to tell.
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// `corndog run`: until SIGTERM or SIGINT.
+pub fn run(file: Option<&str>, format: LogFormat) -> ExitCode {
+    let mut report = Report::new(format);
+    match start(file, &report) {
+        Ok((engine, signals, drain_time)) => {
+            Run::new(engine, drain_time).serve(&mut report, &signals)
+        }
+        Err(sentences) => {
+            sentences.iter().for_each(|sentence| report.say(Level::Error, sentence));
+            ExitCode::from(EXIT_REFUSED)
+        }
+    }
+}
+
+fn start(
+    file: Option<&str>,
+    report: &Report,
+) -> Result<(Engine, Receiver<i32>, Duration), Vec<String>> {
+    let signals = signals().map_err(|why| vec![format!("signals cannot be taken: {why}")])?;
+    let found = |path: &str| report.say(Level::Info, &format!("configuration: {path}"));
+    let Plan { mut settings, rules, warnings, .. } = plan(file, found)?;
+    warnings.iter().for_each(|warning| report.say(Level::Warn, warning));
+    if let Some(warning) = probe::take_descriptors(&settings).map_err(|why| vec![why])? {
+        report.say(Level::Warn, &warning);
+    }
+    probe::take_addresses(&mut settings.listen)?;
+    let memory = MemorySum::new(&settings, &rules);
+    report.say_with(
+        Level::Info,
+        &memory.describe(&settings),
+        Map::from_iter([
+            ("memory_bytes_max".to_owned(), memory.total().into()),
+            ("record_bytes_max".to_owned(), memory.records.into()),
+        ]),
+    );
+    if settings.kafka.embedded {
+        report.say(
+            Level::Warn,
+            "kafka.embedded = true: records go to a Kafka inside this process, which is for trying \
+             things: it keeps little and ends with the process; set kafka.embedded = false and \
+             kafka.conf.\"bootstrap.servers\" for a real one",
+        );
+    }
+    let drain_time = settings.limits.drain_time;
+    let engine = Engine::start(&settings, rules)?;
+    engine.go();
+    let addresses: Vec<Value> =
+        settings.listen.iter().map(|listener| listener.address.to_string().into()).collect();
+    report.say_with(
+        Level::Info,
+        "ready",
+        Map::from_iter([
+            ("listen".to_owned(), Value::Array(addresses)),
+            ("receivers".to_owned(), Value::from(settings.cores.receivers.clone())),
+            ("producer".to_owned(), settings.cores.producer.into()),
+        ]),
+    );
+    Ok((engine, signals, drain_time))
+}
+
+/// SIGTERM and SIGINT, as a channel.
+fn signals() -> std::io::Result<Receiver<i32>> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
+    let (out, taken) = bounded(8);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in &mut signals {
+            // More signals than that say nothing new.
+            let _ = out.try_send(signal);
+        }
+    })?;
+    Ok(taken)
+}
+
+/// The main thread while the engine runs.
+struct Run {
+    engine: Engine,
+    drain_time: Duration,
+    drain_until: Option<Instant>,
+    abort_until: Option<Instant>,
+    statistics_at: Instant,
+    received_before: u64,
+}
+
+/// How long shards that were told to end at once may take before the process ends without them.
+const ABORT_TIME_MAX: Duration = Duration::from_secs(5);
+
+impl Run {
+    fn new(engine: Engine, drain_time: Duration) -> Run {
+        Run {
+            engine,
+            drain_time,
+            drain_until: None,
+            abort_until: None,
+            statistics_at: Instant::now() + STATISTICS,
+            received_before: 0,
+        }
+    }
+
+    fn serve(mut self, report: &mut Report, signals: &Receiver<i32>) -> ExitCode {
+        while !self.engine.has_ended() {
+            let tick = if self.drain_until.is_some() { TICK_DRAINING } else { TICK };
+            select! {
+                recv(signals) -> signal => self.take_signal(signal.unwrap_or(SIGTERM), report),
+                recv(self.engine.notices()) -> notice => {
+                    if let Ok(notice) = notice {
+                        log(notice, report);
+                    }
+                }
+                default(tick) => {}
+            }
+            let now = Instant::now();
+            if now >= self.statistics_at {
+                self.statistics_at = now + STATISTICS;
+                self.say_statistics(report);
+            }
+            if self.engine.has_died() && self.drain_until.is_none() {
+                report.say(Level::Error, "a shard has ended by itself; draining the others");
+                self.drain(report, "a shard has ended");
+            }
+            if self.abort_until.is_none() && self.drain_until.is_some_and(|until| now >= until) {
+                self.abort(report, "limits.drain_time is over");
+            }
+            if self.abort_until.is_some_and(|until| now >= until) {
+                break;
+            }
+        }
+        self.close(report)
+    }
+
+    fn take_signal(&mut self, signal: i32, report: &mut Report) {
+        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+        if self.drain_until.is_none() {
+            self.drain(report, name);
+        } else if self.abort_until.is_none() {
+            self.abort(report, name);
+        }
+    }
+
+    fn drain(&mut self, report: &mut Report, why: &str) {
+        self.drain_until = Some(Instant::now() + self.drain_time);
+        let mut fields = Map::from_iter([("reason".to_owned(), why.into())]);
+        fields.insert("drain_time_s".to_owned(), self.drain_time.as_secs_f64().into());
+        report.say_with(Level::Info, "draining", fields);
+        self.engine.drain();
+    }
+
+    fn abort(&mut self, report: &mut Report, why: &str) {
+        self.abort_until = Some(Instant::now() + ABORT_TIME_MAX);
+        report.say(Level::Warn, &format!("{why}: what is not delivered counts as failed.shutdown"));
+        self.engine.abort();
+    }
+
+    /// The last lines, and the exit code.
+    fn close(mut self, report: &mut Report) -> ExitCode {
+        while let Ok(notice) = self.engine.notices().try_recv() {
+            log(notice, report);
+        }
+        self.engine.end_embedded();
+        let ledger = self.engine.books().ledger();
+        let is_drained = self.abort_until.is_none() && !self.engine.has_died();
+        debug_assert!(!is_drained || ledger.is_closed(), "the ledger is open: {ledger:?}");
+        debug_assert_eq!(self.engine.books().producer.in_flight.value(), 0);
+        report.say_with(Level::Info, "ledger", ledger.fields());
+        if is_drained && ledger.is_closed() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(EXIT_NOT_DRAINED)
+        }
+    }
+
+    fn say_statistics(&mut self, report: &Report) {
+        let books = self.engine.books();
+        let ledger = books.ledger();
+        debug_assert!(ledger.in_hand() >= 0 && ledger.in_flight() >= 0, "a deficit: {ledger:?}");
+        let mut fields = ledger.fields();
+        let rate = (ledger.received - self.received_before) / STATISTICS.as_secs();
+        self.received_before = ledger.received;
+        fields.insert("received_per_second".to_owned(), rate.into());
+        fields.extend(condition(books));
+        report.say_with(Level::Info, "statistics", fields);
+    }
+}
+
+/// What else the statistics show.
+fn condition(books: &Books) -> Map<String, Value> {
+    let closed: [u64; Closed::ALL.len()] =
+        std::array::from_fn(|reason| books.sum(|shard| &shard.closed[reason]));
+    // Ended is read first: a connection is never counted as ended and not as accepted.
+    let ended = books.sum(|shard| &shard.ended);
+    let accepted = books.sum(|shard| &shard.accepted);
+    let empty: Vec<u64> = books.receivers.iter().map(|shard| shard.batches_empty.value()).collect();
+    Map::from_iter([
+        ("connections".to_owned(), (accepted - ended).into()),
+        ("closed".to_owned(), by_reason(&Closed::ALL.map(Closed::name), &closed)),
+        ("accept_failed".to_owned(), books.sum(|shard| &shard.accept_failed).into()),
+        ("truncated".to_owned(), books.sum(|shard| &shard.truncated).into()),
+        ("bytes_in".to_owned(), books.sum(|shard| &shard.bytes_in).into()),
+        ("held".to_owned(), books.sum(|shard| &shard.held).into()),
+        ("batches_empty".to_owned(), Value::from(empty)),
+        ("resent".to_owned(), books.producer.resent.value().into()),
+        ("rebuilt".to_owned(), books.producer.rebuilt.value().into()),
+    ])
+}
+
+fn log(notice: Notice, report: &mut Report) {
+    match notice {
+        Notice::Said { level, kind, text } => report.say_once(level, kind, &text),
+        Notice::Refused(why) => report.say(Level::Error, &why),
+        Notice::Started => {}
+    }
+}
