@@ -223,7 +223,7 @@ impl Cluster {
     fn judge(&self, verdict: Verdict) -> Result<i64, ResponseError> {
         let counts = &self.ledger.batches;
         let (counter, outcome) = match verdict {
-            Verdict::Taken(offset) => return Ok(offset),
+            Verdict::Taken(offset) => (&counts.taken, Ok(offset)),
             Verdict::Repeat(offset) => (&counts.repeated, Ok(offset)),
             Verdict::OutOfOrder => {
                 (&counts.out_of_sequence, Err(ResponseError::OutOfOrderSequenceNumber))

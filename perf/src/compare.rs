@@ -36,7 +36,7 @@ pub struct Plan {
     pub forwarders: Vec<Installed>,
     /// Rounds, at least 1.
     pub rounds: usize,
-    /// The forwarders' port; `address` and `connections` of the load follow from it.
+    /// The forwarders' port on 127.0.0.1.
     pub port: u16,
     /// Messages per run.
     pub messages: u64,
@@ -67,6 +67,8 @@ pub struct Run {
     pub messages_per_second: f64,
     /// The forwarder's peak resident memory in MiB.
     pub memory_peak_mib: f64,
+    /// Records per batch, on average: a forwarder that fills its batches needs fewer requests.
+    pub records_per_batch: f64,
     /// The generator's CPU, nanoseconds per message.
     pub load_ns: f64,
     /// The sink's CPU, nanoseconds per record.
@@ -162,6 +164,7 @@ fn run_one(
     // Read after the stop: whatever came late is in.
     let ledger = sink.ledger();
     let counts = ledger.counts();
+    let batches = ledger.batches.taken.load(Relaxed);
     let seconds = ledger.last_record().map_or(0.0, |last| (last - load.started).as_secs_f64());
     let (sent, lost) = (load.sent(), ledger.lost(load.sent_by_connection()));
     let per_message = |time: Duration, count: u64| time.as_nanos() as f64 / count.max(1) as f64;
@@ -176,6 +179,7 @@ fn run_one(
         cpu_per_million: per_message(cpu, sent) / 1e3,
         messages_per_second: counts.unique as f64 / seconds.max(1e-9),
         memory_peak_mib: memory_peak as f64 / f64::from(1 << 20),
+        records_per_batch: counts.received as f64 / batches.max(1) as f64,
         load_ns: per_message(load.cpu(), sent),
         sink_ns: per_message(sink.stop(), counts.received),
     })
@@ -205,7 +209,11 @@ fn load_until_delivered(
         // In the good case it has ended; else this lets it go.
         load_stop.store(true, Relaxed);
         let report = load.join().map_err(|_| Failure::Run("the load panicked".into()))??;
-        watched.map(|()| report)
+        watched?;
+        match report.error() {
+            Some(error) => Err(Failure::Run(format!("the forwarder's connection broke: {error}"))),
+            None => Ok(report),
+        }
     })
 }
 
@@ -293,6 +301,7 @@ pub fn json(runs: &[Run]) -> Value {
             "cpu_seconds_per_million": spread(|run| run.cpu_per_million),
             "messages_per_second": spread(|run| run.messages_per_second),
             "memory_peak_mib": spread(|run| run.memory_peak_mib),
+            "records_per_batch": spread(|run| run.records_per_batch),
             "sent": sum(|run| run.sent),
             "lost": sum(|run| run.lost),
             "duplicated": sum(|run| run.duplicated),
@@ -322,6 +331,7 @@ fn run_json(run: &Run) -> Value {
         "cpu_seconds_per_million": run.cpu_per_million,
         "messages_per_second": run.messages_per_second,
         "memory_peak_mib": run.memory_peak_mib,
+        "records_per_batch": run.records_per_batch,
         "load_cpu_ns_per_message": run.load_ns,
         "sink_cpu_ns_per_record": run.sink_ns,
     })
@@ -381,6 +391,7 @@ mod tests {
             cpu_per_million,
             messages_per_second: 1000.0,
             memory_peak_mib: 20.0,
+            records_per_batch: 100.0,
             load_ns: 70.0,
             sink_ns: 100.0,
         }

@@ -1,6 +1,7 @@
 //! What ends a run: one sentence and an exit code.
 
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 /// Why a run did not start, or did not end well.
@@ -13,6 +14,17 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// A port of 127.0.0.1 that cannot be listened on; `flag` chooses another.
+    pub fn of_port(port: u16, flag: &str, error: &io::Error) -> Self {
+        Self::Setup(match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "port {port} on 127.0.0.1 is in use: stop what listens there, or choose another \
+                 with {flag}"
+            ),
+            _ => format!("port {port} on 127.0.0.1 cannot be listened on: {error}"),
+        })
+    }
+
     /// The exit code that goes with it.
     pub fn exit_code(&self) -> ExitCode {
         match self {

@@ -192,13 +192,9 @@ impl Drop for Running {
 
 /// Fails with a sentence if something listens on the port.
 pub fn check_port(port: u16) -> Result<(), Failure> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::Setup(format!(
-            "port {port} on 127.0.0.1, where the forwarders are to listen: {error}; choose another \
-             with --port"
-        ))),
-    }
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .map(drop)
+        .map_err(|error| Failure::of_port(port, "--port", &error))
 }
 
 fn find_rsyslog() -> Result<PathBuf, Failure> {

@@ -36,13 +36,15 @@ pub struct Ledger {
     corrupt: AtomicU64,
     /// Nanoseconds since `started`, 0 before the first record.
     last_record: AtomicU64,
-    /// Requests and batches that were answered with an error, or dropped as repeats.
+    /// Batches, those not taken included.
     pub batches: BatchCounts,
 }
 
-/// Batches that were not taken as they came, by reason.
+/// Batches by what became of them.
 #[derive(Debug, Default)]
 pub struct BatchCounts {
+    /// Taken: their records are counted.
+    pub taken: AtomicU64,
     /// Repeats of a batch that had been acknowledged: dropped, as Kafka does.
     pub repeated: AtomicU64,
     /// Sequence numbers or epochs that do not follow: refused.

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::ledger::Ledger;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -123,6 +123,7 @@ pub fn report(ledger: &Ledger, lost: u64, cpu: Duration, started: Option<Instant
         "reordered": counts.reordered,
         "corrupt": counts.corrupt,
         "payload_bytes": counts.payload_bytes,
+        "batches_taken": ledger.batches.taken.load(Relaxed),
         "batches_repeated": ledger.batches.repeated.load(Relaxed),
         "batches_out_of_sequence": ledger.batches.out_of_sequence.load(Relaxed),
         "batches_compressed": ledger.batches.compressed.load(Relaxed),
@@ -151,16 +152,8 @@ impl Shared {
 }
 
 fn listen(port: u16) -> Result<TcpListener, Failure> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
-        Failure::Setup(match error.kind() {
-            ErrorKind::AddrInUse => {
-                format!(
-                    "port {port} on 127.0.0.1 is in use: stop what listens there, or choose another"
-                )
-            }
-            _ => format!("port {port} on 127.0.0.1: {error}"),
-        })
-    })
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .map_err(|error| Failure::of_port(port, "--port or --sink-port", &error))
 }
 
 fn accept(shared: &Arc<Shared>, broker: usize, listener: &TcpListener) {

@@ -68,12 +68,13 @@ fn run(args: &Args) -> Result<(), Failure> {
     };
     let tell = |round: usize, run: &compare::Run| {
         eprintln!(
-            "round {}/{} {}: {:.3} CPU s/million, {:.0} messages/s, lost {}",
+            "round {}/{} {}: {:.3} CPU s/million, {:.0} messages/s, {:.0} records/batch, lost {}",
             round + 1,
             args.rounds,
             run.kind.name(),
             run.cpu_per_million,
             run.messages_per_second,
+            run.records_per_batch,
             run.lost
         );
     };
