@@ -1,1 +1,31 @@
-//! Placeholder.
+//! What the end-to-end tests share: the built program, real Apache Kafka, the mock, senders.
+//!
+//!     Sender -> Corndog -> Kafka or Mock -> read_all -> tally
+//!
+//! The program under test is a process, driven as a user drives it: a file, signals, sockets, its
+//! log and its exit code. Nothing here links it. Every wait has a bound, and says what it waited
+//! for when it is over. What a test started ends with the test.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with the place")]
+
+pub mod kafka;
+pub mod ledger;
+pub mod messages;
+pub mod mock;
+pub mod murmur2;
+pub mod places;
+pub mod process;
+pub mod program;
+pub mod reader;
+pub mod senders;
+pub mod time;
+
+pub use kafka::Kafka;
+pub use ledger::Ledger;
+pub use messages::{Tally, tally};
+pub use mock::Mock;
+pub use program::{Corndog, settings};
+pub use reader::{Record, Watch, read_all};
+pub use senders::Sender;
+pub use time::{timed, timed_alone, wait_for};

@@ -1,0 +1,209 @@
+//! Errors of a broker, one by one, on the mock: nothing is lost, nothing leaves its order.
+
+use crate::CORNDOG;
+use corndog_tests::mock::{Error, Mock};
+use corndog_tests::senders::Flood;
+use corndog_tests::time::seconds;
+use corndog_tests::{Corndog, Ledger, Tally, read_all, settings, tally, timed};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Messages of each of two connections; 2 x 3000 x 248 bytes are below what the mock keeps.
+const EACH: u64 = 3000;
+/// Of each connection, a second: the flood takes 1.5 s at least.
+const RATE: u64 = 2000;
+/// How often in a row an error comes. librdkafka waits 0.1 s, then twice as long each time, 1 s at
+/// most.
+const TIMES: usize = 5;
+
+/// Sends a flood, does what `fault` does in the midst of it, and stops.
+fn flood(mock: &Mock, fault: impl FnOnce(&Mock)) -> (Ledger, Tally) {
+    mock.create_topic("plain", 4);
+    let mut corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), ""));
+    let flood = Flood::start(corndog.address(), 2, EACH, 248, RATE);
+    sleep(Duration::from_millis(300));
+    fault(mock);
+    let sent = flood.finish();
+    assert_eq!(sent, [EACH, EACH]);
+    let ledger = corndog.stop();
+    assert_eq!(ledger.received, 2 * EACH);
+    let tally = tally(&read_all(&mock.bootstrap(), "plain"), &sent);
+    println!("{ledger:?} {tally:?}");
+    (ledger, tally)
+}
+
+fn is_survived(fault: impl FnOnce(&Mock) + Send + 'static) {
+    timed(seconds(90), || {
+        let (ledger, tally) = flood(&Mock::start(), fault);
+        ledger.assert_all_delivered(2 * EACH);
+        assert_eq!(tally, Tally::perfect());
+    });
+}
+
+/// After a fatal error nobody knows what the broker had taken: it is sent again, and may be there
+/// twice. Nothing is lost, and the last copies are in order.
+fn is_survived_with_duplicates(fault: impl FnOnce(&Mock) + Send + 'static) {
+    timed(seconds(90), || {
+        let (ledger, tally) = flood(&Mock::start(), fault);
+        ledger.assert_all_delivered(2 * EACH);
+        assert_eq!(Tally { duplicated: 0, ..tally }, Tally::perfect());
+    });
+}
+
+/// One test for each error that passes, answered to `TIMES` Produce requests in a row.
+macro_rules! retriable {
+    ($($name:ident: $error:ident,)*) => {$(
+        #[test]
+        fn $name() {
+            is_survived(|mock| mock.fail_produce(Error::$error, TIMES));
+        }
+    )*};
+}
+
+retriable! {
+    not_leader_or_follower_is_survived: RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+    leader_not_available_is_survived: RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+    request_timed_out_is_survived: RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+    broker_not_available_is_survived: RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
+    replica_not_available_is_survived: RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
+    network_exception_is_survived: RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION,
+    not_enough_replicas_is_survived: RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+    not_enough_replicas_after_append_is_survived: RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    kafka_storage_error_is_survived: RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+    fenced_leader_epoch_is_survived: RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+    corrupt_message_is_survived: RD_KAFKA_RESP_ERR_INVALID_MSG,
+    unknown_server_error_is_survived: RD_KAFKA_RESP_ERR_UNKNOWN,
+    a_closed_connection_is_survived: RD_KAFKA_RESP_ERR__TRANSPORT,
+}
+
+#[test]
+fn a_topic_unknown_for_a_moment_is_survived() {
+    is_survived(|mock| mock.fail_produce(Error::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, TIMES));
+}
+
+#[test]
+fn coordinators_that_are_not_ready_are_survived() {
+    timed(seconds(90), || {
+        let mock = Mock::start();
+        for error in [
+            Error::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            Error::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+            Error::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        ] {
+            mock.fail_producer_id(error, 2);
+        }
+        let (ledger, tally) = flood(&mock, |_| {});
+        ledger.assert_all_delivered(2 * EACH);
+        assert_eq!(tally, Tally::perfect());
+    });
+}
+
+#[test]
+fn a_broker_down_for_two_seconds_is_survived() {
+    is_survived(|mock| {
+        mock.down();
+        sleep(seconds(2));
+        mock.up();
+    });
+}
+
+#[test]
+fn a_broker_that_flaps_is_survived() {
+    is_survived(|mock| {
+        for _ in 0..5 {
+            mock.down();
+            sleep(Duration::from_millis(150));
+            mock.up();
+            sleep(Duration::from_millis(150));
+        }
+    });
+}
+
+#[test]
+fn a_slow_broker_is_survived() {
+    is_survived(|mock| mock.round_trip(Duration::from_millis(300)));
+}
+
+#[test]
+fn out_of_order_sequence_number_loses_nothing() {
+    is_survived_with_duplicates(|mock| {
+        mock.fail_produce(Error::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, 1);
+    });
+}
+
+#[test]
+fn out_of_order_sequence_number_again_and_again_loses_nothing() {
+    is_survived_with_duplicates(|mock| {
+        for _ in 0..3 {
+            mock.fail_produce(Error::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, 1);
+            sleep(Duration::from_millis(300));
+        }
+    });
+}
+
+#[test]
+fn invalid_producer_epoch_loses_nothing() {
+    is_survived_with_duplicates(|mock| {
+        mock.fail_produce(Error::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, 1);
+    });
+}
+
+#[test]
+fn unknown_producer_id_loses_nothing() {
+    is_survived_with_duplicates(|mock| {
+        mock.fail_produce(Error::RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID, 1);
+    });
+}
+
+#[test]
+fn a_duplicate_sequence_number_means_delivered() {
+    timed(seconds(90), || {
+        let (ledger, tally) = flood(&Mock::start(), |mock| {
+            mock.fail_produce(Error::RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER, 1);
+        });
+        // The mock did not have the records, whatever it said: what it said counts.
+        ledger.assert_all_delivered(2 * EACH);
+        assert_eq!((tally.duplicated, tally.reordered, tally.foreign), (0, 0, 0));
+    });
+}
+
+#[test]
+fn a_topic_that_may_not_be_written_fails_as_not_authorized() {
+    timed(seconds(90), || {
+        let (ledger, tally) = flood(&Mock::start(), |mock| {
+            mock.fail_produce(Error::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 1);
+        });
+        let failed = ledger.failed("not_authorized");
+        assert!(failed > 0, "{ledger:?}");
+        assert_eq!(ledger.delivered + failed, 2 * EACH, "{ledger:?}");
+        assert_eq!(tally, Tally { lost: failed, ..Tally::perfect() });
+    });
+}
+
+#[test]
+fn a_request_that_is_too_large_costs_at_most_its_own_records() {
+    timed(seconds(90), || {
+        let (ledger, tally) = flood(&Mock::start(), |mock| {
+            mock.fail_produce(Error::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1);
+        });
+        let failed = ledger.failed("message_too_large");
+        assert_eq!(ledger.delivered + failed, 2 * EACH, "{ledger:?}");
+        // One refusal of a request with many records proves nothing against any of them.
+        assert!(failed <= 1, "{ledger:?}");
+        assert_eq!(tally, Tally { lost: failed, ..Tally::perfect() });
+    });
+}
+
+#[test]
+fn metadata_that_fails_for_a_moment_is_survived() {
+    timed(seconds(90), || {
+        let mock = Mock::start();
+        mock.fail_metadata(Error::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, 3);
+        let (ledger, tally) = flood(&mock, |mock| {
+            mock.fail_metadata(Error::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, 3);
+            mock.fail_produce(Error::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, 2);
+        });
+        ledger.assert_all_delivered(2 * EACH);
+        assert_eq!(tally, Tally::perfect());
+    });
+}

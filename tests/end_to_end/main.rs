@@ -1,0 +1,22 @@
+//! The built program, from a socket to a record in Kafka; each file is one theme.
+//!
+//! One test binary for all of them, because linking librdkafka with the release profile's LTO takes
+//! half a minute each time, and so that they share one Apache Kafka. One theme alone:
+//!
+//!     cargo test --release --test end_to_end hostile::
+//!
+//! `CORNDOG_TESTS_FULL=1` runs what stands in the tests as `full()` at its full length.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with the place")]
+
+mod faults;
+mod first_light;
+mod hostile;
+mod outage;
+mod real_kafka;
+mod starting;
+mod stopping;
+mod walls;
+
+/// The program under test.
+const CORNDOG: &str = env!("CARGO_BIN_EXE_corndog");
