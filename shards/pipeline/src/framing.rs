@@ -26,7 +26,7 @@ const DELIMITER_BYTES_MAX: usize = 2;
 
 /// Cuts one connection's bytes into frames.
 ///
-/// Owns no buffer: 48 bytes per connection, whatever the frames' length.
+/// Owns no buffer: 32 bytes per connection, whatever the frames' length.
 #[derive(Debug)]
 pub struct Deframer {
     /// Bytes of a frame, delimiter not counted; at least 1.
