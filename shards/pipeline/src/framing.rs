@@ -1,7 +1,9 @@
 //! Turns one connection's bytes into frames, whatever the way they were cut into reads.
 //!
-//!     MSG-LEN SP SYSLOG-MSG            octet counting, RFC 6587 §3.4.1
-//!     SYSLOG-MSG LF                    non-transparent framing, RFC 6587 §3.4.2
+//! ```text
+//! MSG-LEN SP SYSLOG-MSG            octet counting, RFC 6587 §3.4.1
+//! SYSLOG-MSG LF                    non-transparent framing, RFC 6587 §3.4.2
+//! ```
 //!
 //! Which of the two is decided once, by the connection's first bytes: `[1-9][0-9]{0,6} ` is a
 //! count, anything else is not, and is part of the first message. Nothing is dropped for its form:

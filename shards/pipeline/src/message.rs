@@ -2,9 +2,11 @@
 //!
 //! Tried in turn: RFC 5424, RFC 3164, and where there is no valid PRI, the frame as it is.
 //!
-//!     <PRI>VERSION SP TIMESTAMP SP HOSTNAME ...    Rfc5424   (RFC 5424 §6)
-//!     <PRI>anything else                           Rfc3164   (RFC 3164 §4)
-//!     anything else                                Raw
+//! ```text
+//! <PRI>VERSION SP TIMESTAMP SP HOSTNAME ...    Rfc5424   (RFC 5424 §6)
+//! <PRI>anything else                           Rfc3164   (RFC 3164 §4)
+//! anything else                                Raw
+//! ```
 //!
 //! So every frame becomes a message, nothing is lost for its form, and no byte need be UTF-8.
 //! Times and names are checked for their shape only: what they mean is for whoever reads them.

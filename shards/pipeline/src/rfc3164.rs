@@ -1,6 +1,8 @@
 //! Reads an RFC 3164 message behind its PRI, as senders write it rather than as the RFC has it.
 //!
-//!     [TIMESTAMP SP [HOSTNAME SP]] [TAG[PROCID]: ] MSG
+//! ```text
+//! [TIMESTAMP SP [HOSTNAME SP]] [TAG[PROCID]: ] MSG
+//! ```
 //!
 //! RFC 3164 describes what was seen, so every part may be missing, and each is taken only where it
 //! shows. What is not surely header stays in MSG, where the operator's rules can still see it:

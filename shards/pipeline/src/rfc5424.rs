@@ -1,6 +1,8 @@
 //! Reads an RFC 5424 message behind its PRI.
 //!
-//!     VERSION SP TIMESTAMP SP HOSTNAME SP APP-NAME SP PROCID SP MSGID SP STRUCTURED-DATA [SP MSG]
+//! ```text
+//! VERSION SP TIMESTAMP SP HOSTNAME SP APP-NAME SP PROCID SP MSGID SP STRUCTURED-DATA [SP MSG]
+//! ```
 //!
 //! It is RFC 5424 when a version, a timestamp (or NILVALUE) of the right shape and the four names
 //! are there. The names may be longer than §6 allows, and of any bytes but the space. Where the
