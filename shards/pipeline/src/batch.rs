@@ -1,6 +1,8 @@
 //! A batch: an arena of bytes with the offsets of the records in it.
 //!
-//!     arena:   [key0 payload0 key1 payload1 ... | free]      records: offsets into it
+//! ```text
+//! arena:   [key0 payload0 key1 payload1 ... | free]      records: offsets into it
+//! ```
 //!
 //! It goes out full and comes home empty. While it is out, the producer gives librdkafka the bytes
 //! where they lie; nobody writes to the arena then. Which batch is where: `pool.rs`.

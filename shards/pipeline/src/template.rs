@@ -81,7 +81,7 @@ impl Template {
         let mut rest = text;
         while let Some(open) = rest.find("{{") {
             if open > 0 {
-                pieces.push(Piece::Literal(rest[..open].as_bytes().into()));
+                pieces.push(Piece::Literal(rest.as_bytes()[..open].into()));
             }
             let after = &rest[open + 2..];
             let close = after.find("}}").ok_or_else(|| {

@@ -3,6 +3,8 @@
 //! A name taken from message data is somebody else's word. It becomes a topic only if it is legal
 //! for Kafka, matches `topics.allow`, and is one of the first `topics.distinct` such names.
 
+#![allow(clippy::disallowed_types, reason = "a slot written once, in a table that is passed on")]
+
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,8 @@
 //! One connection: its buffer, its frames, and how it ends.
 //!
-//!     buffer:  [consumed | frame | unread | room]    0 <= consumed <= filled <= buffer.len()
+//! ```text
+//! buffer:  [consumed | frame | unread | room]    0 <= consumed <= filled <= buffer.len()
+//! ```
 
 use std::cell::Cell;
 use std::io;
@@ -309,10 +311,7 @@ impl Connection {
 
     /// At the end of the stream: a frame that has begun needs no end.
     async fn take_last(&mut self) {
-        loop {
-            let Some(frame) = self.deframer.finish(&self.buffer[self.consumed..self.filled]) else {
-                break;
-            };
+        while let Some(frame) = self.deframer.finish(&self.buffer[self.consumed..self.filled]) {
             if self.shard.take(&frame, &self.origin, self.now, self.time) == Taken::Done {
                 break;
             }
