@@ -1,7 +1,9 @@
 //! The ledger: where every message that was received is, at any instant.
 //!
-//!     received  = forwarded + dropped{reason} + in hand
-//!     forwarded = delivered + failed{reason} + in flight
+//! ```text
+//! received  = forwarded + dropped{reason} + in hand
+//! forwarded = delivered + failed{reason} + in flight
+//! ```
 
 use std::sync::Arc;
 
