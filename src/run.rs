@@ -20,6 +20,9 @@ use crate::{cores, probe};
 
 /// A line of statistics comes this often.
 const STATISTICS: Duration = Duration::from_secs(10);
+/// A signal this soon after the first is the same one: timeout(1) and terminals send it to the
+/// process and to its group.
+const SIGNAL_ECHO: Duration = Duration::from_millis(100);
 /// How often the threads are looked after: running, and at a drain.
 const TICK: Duration = Duration::from_millis(100);
 const TICK_DRAINING: Duration = Duration::from_millis(2);
@@ -79,6 +82,10 @@ fn print_line(line: &str) {
 /// `corndog run`: until SIGTERM or SIGINT.
 pub fn run(file: Option<&str>, format: LogFormat) -> ExitCode {
     let mut report = Report::new(format);
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.to_string().replace('\n', " ");
+        Report::new(format).say(Level::Error, &format!("a bug in corndog: {text}"));
+    }));
     match start(file, &report) {
         Ok((engine, signals, drain_time)) => {
             Run::new(engine, drain_time).serve(&mut report, &signals)
@@ -154,6 +161,7 @@ struct Run {
     engine: Engine,
     drain_time: Duration,
     drain_until: Option<Instant>,
+    signalled_at: Option<Instant>,
     abort_until: Option<Instant>,
     statistics_at: Instant,
     received_before: u64,
@@ -168,6 +176,7 @@ impl Run {
             engine,
             drain_time,
             drain_until: None,
+            signalled_at: None,
             abort_until: None,
             statistics_at: Instant::now() + STATISTICS,
             received_before: 0,
@@ -207,6 +216,11 @@ impl Run {
 
     fn take_signal(&mut self, signal: i32, report: &mut Report) {
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+        let is_echo = self.signalled_at.is_some_and(|at| at.elapsed() < SIGNAL_ECHO);
+        self.signalled_at.get_or_insert_with(Instant::now);
+        if is_echo {
+            return;
+        }
         if self.drain_until.is_none() {
             self.drain(report, name);
         } else if self.abort_until.is_none() {

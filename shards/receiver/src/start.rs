@@ -15,7 +15,8 @@ use crossbeam_channel::{Receiver, Sender};
 use futures_lite::future::or;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
-use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
+use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, ReactorErrorKind};
+use io_uring::IoUring;
 
 use crate::connection::Connection;
 use crate::gate::Gate;
@@ -24,6 +25,8 @@ use crate::shard::{Origin, Shard};
 /// Memory that io_uring pins per shard and ring. Sockets are read into our own buffers, so the
 /// smallest that glommio takes is enough (its default pins 30 MiB).
 const IO_MEMORY_BYTES: usize = 64 * 1024;
+/// Entries of the ring that is asked for to see whether one can be had.
+const PROBE_ENTRIES: u32 = 8;
 /// A busy shard looks for new events this often at least.
 const PREEMPT: Duration = Duration::from_millis(1);
 /// How often a shard looks at the phase.
@@ -125,36 +128,42 @@ fn run(settings: ReceiverSettings) -> Result<(), String> {
 }
 
 fn executor() -> Result<LocalExecutor, String> {
-    LocalExecutorBuilder::new(Placement::Unbound)
+    // glommio panics where the kernel refuses a ring: ask first.
+    IoUring::new(PROBE_ENTRIES).map_err(|why| refusal(why.raw_os_error(), &why.to_string()))?;
+    let made = LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(IO_MEMORY_BYTES)
         .preempt_timer(PREEMPT)
-        .make()
-        .map_err(|why| refusal(&why))
+        .make();
+    made.map_err(|why| match &why {
+        GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..)) => {
+            refusal(Some(ENOMEM), &why.to_string())
+        }
+        GlommioError::IoError(error) => refusal(error.raw_os_error(), &error.to_string()),
+        _ => refusal(None, &why.to_string()),
+    })
 }
 
 /// Why there is no executor, and what to do.
-fn refusal(why: &GlommioError<()>) -> String {
-    let code = match why {
-        GlommioError::IoError(error) => error.raw_os_error(),
-        _ => None,
-    };
-    let text = why.to_string();
+fn refusal(code: Option<i32>, why: &str) -> String {
     let hint = match code {
-        _ if text.to_lowercase().contains("memlock") || code == Some(ENOMEM) => {
+        Some(ENOMEM) => {
             "the limit on locked memory is too low; allow at least 1 MiB per receiver (ulimit -l, \
              LimitMEMLOCK=)"
         }
         Some(EMFILE | ENFILE) => {
             "no file descriptor is free; allow more of them (ulimit -n, LimitNOFILE=)"
         }
-        Some(ENOSYS) => "this kernel has no io_uring; Linux 5.8 or newer is needed",
+        Some(ENOSYS) => {
+            "this kernel has no io_uring, or hides it; Linux 5.8 or newer is needed, and a seccomp \
+             profile that allows it"
+        }
         Some(EPERM | EACCES) => {
             "io_uring is refused; allow it (sysctl kernel.io_uring_disabled=0, and the container's \
              seccomp profile)"
         }
-        _ => "see the error",
+        _ => "the kernel gives it no io_uring",
     };
-    format!("a receiver cannot start: {hint} ({text})")
+    format!("a receiver cannot start: {hint} ({why})")
 }
 
 // errno(3), as the kernel's ABI has them on Linux.
