@@ -1,6 +1,7 @@
 //! What real Apache Kafka holds in the end: everything, once, in order, where it belongs.
 
 use crate::CORNDOG;
+use corndog_tests::cases::{FIELDS, MessageCase};
 use corndog_tests::murmur2::partition;
 use corndog_tests::senders::Flood;
 use corndog_tests::time::{full, seconds};
@@ -266,5 +267,36 @@ fn a_sender_that_invents_topics_gets_no_more_than_distinct() {
             assert_eq!(read_all(&kafka.bootstrap(), &format!("d-{number}")).len(), 2);
         }
         assert_eq!(read_all(&kafka.bootstrap(), "fallback-2").len(), 1995);
+    });
+}
+
+#[test]
+fn the_shared_cases_arrive_as_their_fields() {
+    timed(seconds(120), || {
+        let kafka = Kafka::shared();
+        // One partition, so that records are in the order of the cases.
+        kafka.create_topic("cases", 1, &[]);
+        let over = format!("[[rule]]\nactions = [{{ forward = \"cases\", key = \"{FIELDS}\" }}]");
+        let mut corndog = Corndog::start(CORNDOG, &settings(&kafka.bootstrap(), &over));
+        let cases: Vec<MessageCase> = MessageCase::all()
+            .into_iter()
+            // No MSG-LEN is 0, and a LF at the end is taken for a delimiter beside the count.
+            .filter(|case| !matches!(case.frame().last(), None | Some(b'\n' | b'\r')))
+            .collect();
+        let mut sender = Sender::connect(corndog.address());
+        for case in &cases {
+            let frame = case.frame();
+            sender.send(format!("{} ", frame.len()));
+            sender.send(frame);
+        }
+        sender.finish();
+        corndog.stop().assert_all_delivered(cases.len() as u64);
+        let records = read_all(&kafka.bootstrap(), "cases");
+        for (case, record) in cases.iter().zip(&records) {
+            let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
+            assert_eq!(key, case.fields("127.0.0.1"), "{}", case.name);
+            assert_eq!(record.payload, case.msg(), "{}", case.name);
+        }
+        assert!(cases.len() > 50, "only {} cases", cases.len());
     });
 }

@@ -7,6 +7,7 @@
 
 use crate::places::{Scratch, free_port, root, target};
 use crate::process::{Process, run};
+use crate::proxy::Proxy;
 use crate::time::{seconds, wait_for};
 use futures_lite::future::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -68,6 +69,16 @@ impl Kafka {
         let text = server_properties(port, free_port(), &data, properties);
         fs::write(scratch.path().join("server.properties"), text).expect("scratch is writable");
         Kafka { process: None, port, scratch, installation }
+    }
+
+    /// Everything but the start, of a broker that sends its clients through `proxy`; see there.
+    pub fn prepare_behind(proxy: &Proxy, properties: &[(&str, &str)]) -> Kafka {
+        let advertised = format!("PLAINTEXT://{}", proxy.address());
+        let mut all = vec![("advertised.listeners", advertised.as_str())];
+        all.extend_from_slice(properties);
+        let kafka = Kafka::prepare(&all);
+        proxy.lead_to(kafka.port);
+        kafka
     }
 
     /// Its `bootstrap.servers`.

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with the place")]
 
+pub mod cases;
 pub mod kafka;
 pub mod ledger;
 pub mod messages;
@@ -17,6 +18,7 @@ pub mod murmur2;
 pub mod places;
 pub mod process;
 pub mod program;
+pub mod proxy;
 pub mod reader;
 pub mod senders;
 pub mod time;
@@ -26,6 +28,7 @@ pub use ledger::Ledger;
 pub use messages::{Tally, tally};
 pub use mock::Mock;
 pub use program::{Corndog, settings};
+pub use proxy::Proxy;
 pub use reader::{Record, Watch, read_all};
 pub use senders::Sender;
 pub use time::{timed, timed_alone, wait_for};
