@@ -136,12 +136,12 @@ fn random_bytes_do_no_harm() {
                 let mut sender = Sender::connect(corndog.address());
                 // 20 ms apart on average: each connection begins anew, some in octet counting.
                 let mut bytes: Vec<u8> = random.by_ref().take(64 << 10).collect();
-                if bytes[0] % 2 == 0 {
+                if bytes[0].is_multiple_of(2) {
                     bytes.splice(..0, format!("{} ", bytes[1]).into_bytes());
                 }
                 // One that is closed for its framing is no harm.
                 let _ = sender.try_send(&bytes);
-                if bytes[2] % 2 == 0 {
+                if bytes[2].is_multiple_of(2) {
                     sender.finish();
                 }
                 sleep(Duration::from_millis(5));

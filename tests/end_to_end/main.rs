@@ -8,6 +8,7 @@
 //! `CORNDOG_TESTS_FULL=1` runs what stands in the tests as `full()` at its full length.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with the place")]
+#![allow(clippy::print_stdout, reason = "figures for whoever looks at a failed or --nocapture run")]
 
 mod faults;
 mod first_light;
