@@ -12,6 +12,10 @@ mod run;
 
 use std::process::ExitCode;
 
+#[cfg(feature = "count-allocations")]
+#[global_allocator]
+static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
+
 fn main() -> ExitCode {
     match args::parse() {
         args::Command::Run { config, log } => run::run(config.as_deref(), log),

@@ -252,7 +252,9 @@ impl Run {
         let is_drained = self.abort_until.is_none() && !self.engine.has_died();
         debug_assert!(!is_drained || ledger.is_closed(), "the ledger is open: {ledger:?}");
         debug_assert_eq!(self.engine.books().producer.in_flight.value(), 0);
-        report.say_with(Level::Info, "ledger", ledger.fields());
+        let mut fields = ledger.fields();
+        add_allocations(&mut fields);
+        report.say_with(Level::Info, "ledger", fields);
         if is_drained && ledger.is_closed() {
             ExitCode::SUCCESS
         } else {
@@ -269,6 +271,7 @@ impl Run {
         self.received_before = ledger.received;
         fields.insert("received_per_second".to_owned(), rate.into());
         fields.extend(condition(books));
+        add_allocations(&mut fields);
         report.say_with(Level::Info, "statistics", fields);
     }
 }
@@ -293,6 +296,15 @@ fn condition(books: &Books) -> Map<String, Value> {
         ("rebuilt".to_owned(), books.producer.rebuilt.value().into()),
     ])
 }
+
+/// In a build that counts them: allocations of the program so far.
+#[cfg(feature = "count-allocations")]
+fn add_allocations(fields: &mut Map<String, Value>) {
+    fields.insert("allocations".to_owned(), crate::ALLOCATOR.stats().allocations.into());
+}
+
+#[cfg(not(feature = "count-allocations"))]
+fn add_allocations(_fields: &mut Map<String, Value>) {}
 
 fn log(notice: Notice, report: &mut Report) {
     match notice {
