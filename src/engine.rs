@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use corndog_pipeline::batch::batch_records_max;
+use corndog_pipeline::batch::{Batch, batch_records_max};
 use corndog_pipeline::control::{Arrival, Notice, Phase, PhaseCell};
 use corndog_pipeline::ruleset::RuleSet;
 use corndog_pipeline::topics::TopicTable;
@@ -22,6 +22,16 @@ const START_TIME_MAX: Duration = Duration::from_secs(2);
 const ABORT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Notices on their way to the main thread; a shard that finds this full leaves its line out.
 const NOTICES_MAX: usize = 1024;
+
+/// What all receivers are given.
+struct Shared<'s> {
+    settings: &'s Settings,
+    rules: Arc<RuleSet>,
+    topics: Arc<TopicTable>,
+    gate: Arc<Gate>,
+    outbox: Sender<Arrival>,
+    notices: Sender<Notice>,
+}
 
 /// The running shards.
 pub struct Engine {
@@ -85,32 +95,19 @@ impl Engine {
         let started = corndog_producer::spawn(producer);
         engine.producer = Some(started.map_err(|why| vec![no_thread(&why)])?);
         engine.wait_until_up(1)?;
-        let rules = Arc::new(rules);
-        let limits = &settings.limits;
-        let gate = Arc::new(Gate::new(limits.connections, limits.connections_per_ip));
+        let shared = Shared {
+            settings,
+            rules: Arc::new(rules),
+            topics,
+            gate: Arc::new(Gate::new(
+                settings.limits.connections,
+                settings.limits.connections_per_ip,
+            )),
+            outbox: inbox_out,
+            notices: notices_out,
+        };
         for (index, (_, returns)) in homes.into_iter().enumerate() {
-            let receiver = ReceiverSettings {
-                index,
-                core: settings.cores.receivers[index],
-                listen: listen(settings),
-                limits: ReceiverLimits {
-                    frame_bytes_max: limits.frame_bytes_max,
-                    frame_time: limits.frame_time,
-                    idle_time: limits.idle_time,
-                },
-                batches_per_receiver: settings.batches.per_receiver,
-                batch_bytes: settings.batches.bytes,
-                batch_age_max: settings.batches.age,
-                rules: rules.clone(),
-                topics: topics.clone(),
-                gate: gate.clone(),
-                outbox: inbox_out.clone(),
-                returns,
-                counters: engine.books.receivers[index].clone(),
-                phase: engine.phase.clone(),
-                notices: notices_out.clone(),
-            };
-            match corndog_receiver::spawn(receiver) {
+            match corndog_receiver::spawn(engine.receiver(&shared, index, returns)) {
                 Ok(thread) => engine.receivers.push(thread),
                 Err(why) => {
                     engine.end_at_once();
@@ -120,6 +117,37 @@ impl Engine {
         }
         engine.wait_until_up(receiver_count)?;
         Ok(engine)
+    }
+
+    /// What receiver `index` is made of.
+    fn receiver(
+        &self,
+        shared: &Shared<'_>,
+        index: usize,
+        returns: Receiver<Batch>,
+    ) -> ReceiverSettings {
+        let settings = shared.settings;
+        ReceiverSettings {
+            index,
+            core: settings.cores.receivers[index],
+            listen: listen(settings),
+            limits: ReceiverLimits {
+                frame_bytes_max: settings.limits.frame_bytes_max,
+                frame_time: settings.limits.frame_time,
+                idle_time: settings.limits.idle_time,
+            },
+            batches_per_receiver: settings.batches.per_receiver,
+            batch_bytes: settings.batches.bytes,
+            batch_age_max: settings.batches.age,
+            rules: shared.rules.clone(),
+            topics: shared.topics.clone(),
+            gate: shared.gate.clone(),
+            outbox: shared.outbox.clone(),
+            returns,
+            counters: self.books.receivers[index].clone(),
+            phase: self.phase.clone(),
+            notices: shared.notices.clone(),
+        }
     }
 
     /// Waits until so many shards are up. Errors: why not; everything is ended then.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod compiler;
 pub mod control;
 pub mod counters;
 pub mod framing;

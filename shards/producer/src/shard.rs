@@ -19,9 +19,9 @@ use corndog_pipeline::topics::TopicTable;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::conf::ClientConf;
-use crate::desk::{Desk, Failure, Stall};
+use crate::desk::{Desk, Failure};
 use crate::native::{Event, Flight};
-use crate::outcome::{Outcome, outcome_of};
+use crate::recovery::Rebuild;
 
 /// Batches taken from the inbox before reports are looked at.
 const TURN_BATCHES_MAX: usize = 16;
@@ -31,18 +31,6 @@ const TURN_EVENTS_MAX: usize = 64;
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 /// The sleep while a topic stalls or the client is rebuilt.
 const SLEEP_STALLED: Duration = Duration::from_millis(5);
-/// How long a new client waits for the old one's records in flight. What is not reported by then
-/// is sent again, and may be there twice.
-const REBUILD_WAIT_MAX: Duration = Duration::from_secs(5);
-/// The first pause before a failed record is sent again; it doubles up to the second.
-const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
-/// The pause before a record of an unknown topic is tried again; librdkafka asks that often.
-const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
-/// Bytes that Kafka's record and batch headers add to a record that stands alone.
-const RECORD_OVERHEAD_BYTES: usize = 200;
-/// How much smaller MessageSets become when one was too large for its topic.
-const SHRINK_FACTOR: usize = 4;
 /// How long the end of a drain waits for the receivers' last batches.
 const LAST_BATCHES_WAIT: Duration = Duration::from_secs(2);
 
@@ -92,24 +80,16 @@ pub fn spawn(settings: ProducerSettings) -> std::io::Result<JoinHandle<()>> {
     })
 }
 
-/// A client on its way to be replaced.
-struct Rebuild {
-    since: Instant,
-    /// Records on their way to a broker are taken back too.
-    takes_in_flight: bool,
-    batch_size: usize,
-}
-
-struct Shard {
-    settings: ProducerSettings,
-    conf: ClientConf,
-    flight: Flight,
-    desk: Desk,
+pub(crate) struct Shard {
+    pub(crate) settings: ProducerSettings,
+    pub(crate) conf: ClientConf,
+    pub(crate) flight: Flight,
+    pub(crate) desk: Desk,
     /// The seats of batches out, oldest first.
-    order: VecDeque<usize>,
-    rebuild: Option<Rebuild>,
+    pub(crate) order: VecDeque<usize>,
+    pub(crate) rebuild: Option<Rebuild>,
     /// True while a wake-up for reports is in the inbox. Set by librdkafka's threads, cleared here.
-    is_woken: Arc<AtomicBool>,
+    pub(crate) is_woken: Arc<AtomicBool>,
     is_closed: bool,
     is_troubled: bool,
 }
@@ -208,7 +188,7 @@ impl Shard {
     }
 
     /// Hands the waiting records of one batch to librdkafka: of all topics, or of `only` one.
-    fn produce(&mut self, slot: usize, only: Option<usize>, now: Instant) {
+    pub(crate) fn produce(&mut self, slot: usize, only: Option<usize>, now: Instant) {
         if self.rebuild.is_some() {
             return;
         }
@@ -268,172 +248,6 @@ impl Shard {
         }
     }
 
-    fn start_rebuild(&mut self, now: Instant, takes_in_flight: bool, batch_size: usize) {
-        match &mut self.rebuild {
-            Some(rebuild) => {
-                rebuild.takes_in_flight |= takes_in_flight;
-                rebuild.batch_size = rebuild.batch_size.min(batch_size);
-            }
-            None => self.rebuild = Some(Rebuild { since: now, takes_in_flight, batch_size }),
-        }
-    }
-
-    /// Decides about each record that was not acknowledged.
-    fn take_failures(&mut self, now: Instant) {
-        let mut failures = std::mem::take(&mut self.desk.failures);
-        for failure in failures.drain(..) {
-            self.take_failure(failure, now);
-        }
-        // Its memory is used again.
-        self.desk.failures = failures;
-    }
-
-    fn take_failure(&mut self, failure: Failure, now: Instant) {
-        let topic = failure.topic.index();
-        match outcome_of(failure.code) {
-            Outcome::Permanent(reason) => self.give_up(failure, reason),
-            Outcome::TakenBack => self.stall(topic, now, false),
-            Outcome::Retriable => {
-                let desk = &mut self.desk.topics[topic];
-                desk.failures =
-                    if desk.stall.is_some() { desk.failures.max(1) } else { desk.failures + 1 };
-                let pause = RETRY_MIN.saturating_mul(1 << desk.failures.min(10)).min(RETRY_MAX);
-                self.settings.say(
-                    Level::Warn,
-                    "retry",
-                    format!(
-                        "topic {}: Kafka did not take records (error {}); sending them again",
-                        self.settings.topics.name(failure.topic).unwrap_or_default(),
-                        failure.code
-                    ),
-                );
-                self.stall(topic, now + pause, true);
-            }
-            Outcome::TopicUnknown => {
-                let since = *self.desk.topics[topic].unknown_since.get_or_insert(now);
-                let time_max = Duration::from_millis(self.conf.topic_unknown_ms_max);
-                if now.duration_since(since) + UNKNOWN_PAUSE >= time_max {
-                    self.give_up(failure, Failed::TopicUnknown);
-                } else {
-                    self.stall(topic, now + UNKNOWN_PAUSE, false);
-                }
-            }
-            Outcome::TooLarge => self.take_too_large(failure, now),
-        }
-    }
-
-    /// A record alone in its MessageSet is too large for good. One that may have shared it is not
-    /// known to be: all is sent again in smaller sets, until the guilty one stands alone.
-    fn take_too_large(&mut self, failure: Failure, now: Instant) {
-        let bytes = self.flight.batch(failure.slot).map_or(0, |batch| {
-            batch.payload(failure.index).len() + batch.key(failure.index).map_or(0, <[u8]>::len)
-        });
-        let is_alone = bytes + RECORD_OVERHEAD_BYTES >= self.conf.batch_size;
-        if is_alone || !failure.was_sent {
-            return self.give_up(failure, Failed::MessageTooLarge);
-        }
-        let batch_size = (self.conf.batch_size / SHRINK_FACTOR).max(1);
-        if self.rebuild.is_none() {
-            let name = self.settings.topics.name(failure.topic).unwrap_or_default();
-            self.settings.say(
-                Level::Warn,
-                "too_large",
-                format!(
-                    "topic {name}: Kafka refuses MessageSets of batch.size = {} bytes; sending in sets \
-                     of {batch_size} from now on (set \"batch.size\" below the topic's max.message.bytes)",
-                    self.conf.batch_size
-                ),
-            );
-        }
-        self.start_rebuild(now, false, batch_size);
-    }
-
-    fn give_up(&mut self, failure: Failure, reason: Failed) {
-        let Failure { slot, index, topic, code, .. } = failure;
-        self.flight.give_up(slot, index);
-        self.settings.counters.failed[reason as usize].add(1);
-        self.desk.settle(slot);
-        let name = self.settings.topics.name(topic).unwrap_or_default();
-        self.settings.say(
-            Level::Error,
-            reason.name(),
-            format!("topic {name}: a record was given up: {} (error {code})", reason.name()),
-        );
-    }
-
-    fn stall(&mut self, topic: usize, until: Instant, takes_back: bool) {
-        let desk = &mut self.desk.topics[topic];
-        let stall = desk.stall.get_or_insert(Stall { until, takes_back });
-        stall.until = stall.until.max(until);
-        stall.takes_back |= takes_back;
-    }
-
-    /// Moves stalled topics and a rebuild on, as far as they can go now.
-    fn go_on(&mut self, now: Instant) {
-        if let Some(rebuild) = &self.rebuild {
-            self.flight.purge(rebuild.takes_in_flight);
-            let is_late = now.duration_since(rebuild.since) > REBUILD_WAIT_MAX;
-            if self.desk.sent_count() == 0 || is_late {
-                self.finish_rebuild(now);
-            }
-        } else {
-            if self
-                .desk
-                .topics
-                .iter()
-                .any(|topic| topic.stall.is_some_and(|stall| stall.takes_back))
-            {
-                self.flight.purge(false);
-            }
-            for topic in 0..self.desk.topics.len() {
-                let desk = &mut self.desk.topics[topic];
-                let is_over = desk.stall.is_some_and(|stall| now >= stall.until);
-                if is_over && desk.sent_count == 0 {
-                    desk.stall = None;
-                    self.produce_again(Some(topic), now);
-                }
-            }
-        }
-        self.desk.publish_flow(&self.settings.topics);
-    }
-
-    /// Hands over again what waits, oldest batch first: of one topic, or of all.
-    fn produce_again(&mut self, only: Option<usize>, now: Instant) {
-        let before = self.desk.sent_count();
-        for at in 0..self.order.len() {
-            self.produce(self.order[at], only, now);
-        }
-        let resent = self.desk.sent_count() - before;
-        self.settings.counters.resent.add(resent as u64);
-    }
-
-    fn finish_rebuild(&mut self, now: Instant) {
-        let Some(rebuild) = &self.rebuild else { return };
-        if rebuild.batch_size != self.conf.batch_size {
-            self.conf.shrink(rebuild.batch_size);
-        }
-        let on_report = waker(&self.settings.inbox_sender, &self.is_woken);
-        self.settings.unpin();
-        let made = self.flight.rebuild(&self.conf.pairs, on_report);
-        core_affinity::set_for_current(core_affinity::CoreId { id: self.settings.core });
-        if let Err(why) = made {
-            self.settings.say(Level::Error, "fatal", format!("no new client: {why}; trying again"));
-            self.rebuild = Some(Rebuild {
-                since: now,
-                takes_in_flight: true,
-                batch_size: self.conf.batch_size,
-            });
-            return;
-        }
-        self.rebuild = None;
-        self.settings.counters.rebuilt.add(1);
-        for topic in &mut self.desk.topics {
-            topic.sent_count = 0;
-            topic.stall = None;
-        }
-        self.produce_again(None, now);
-    }
-
     /// Sends home each batch whose last outcome is known.
     fn send_home(&mut self) {
         while let Some(slot) = self.desk.settled.pop() {
@@ -482,7 +296,10 @@ fn open_count(flight: &Flight, slot: usize) -> usize {
 }
 
 /// The callback by which librdkafka's threads wake this shard: at most one wake-up is on its way.
-fn waker(inbox: &Sender<Arrival>, is_woken: &Arc<AtomicBool>) -> Box<dyn Fn() + Send + Sync> {
+pub(crate) fn waker(
+    inbox: &Sender<Arrival>,
+    is_woken: &Arc<AtomicBool>,
+) -> Box<dyn Fn() + Send + Sync> {
     let (inbox, is_woken) = (inbox.clone(), is_woken.clone());
     Box::new(move || {
         if !is_woken.swap(true, Ordering::AcqRel) {
@@ -493,13 +310,13 @@ fn waker(inbox: &Sender<Arrival>, is_woken: &Arc<AtomicBool>) -> Box<dyn Fn() + 
 }
 
 impl ProducerSettings {
-    fn say(&self, level: Level, kind: &'static str, text: String) {
+    pub(crate) fn say(&self, level: Level, kind: &'static str, text: String) {
         // Where the main thread does not keep up, a line of log is lost and nothing else.
         let _ = self.notices.try_send(Notice::Said { level, kind, text });
     }
 
     /// Lets this thread run on all allowed cores, for threads that inherit that.
-    fn unpin(&self) {
+    pub(crate) fn unpin(&self) {
         let mut cores = rustix::thread::CpuSet::new();
         self.cores_allowed.iter().for_each(|&core| cores.set(core));
         // A failure leaves the new threads on this core: slower, not wrong.

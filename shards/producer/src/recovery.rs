@@ -1,0 +1,200 @@
+//! What happens to records that were not acknowledged: given up, sent again in order, or a new client.
+
+use std::time::{Duration, Instant};
+
+use corndog_pipeline::control::Level;
+use corndog_pipeline::counters::Failed;
+
+use crate::desk::{Failure, Stall};
+use crate::outcome::{Outcome, outcome_of};
+use crate::shard::{Shard, waker};
+
+/// How long a new client waits for the old one's records in flight. What is not reported by then
+/// is sent again, and may be there twice.
+const REBUILD_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The first pause before a failed record is sent again; it doubles up to the second.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// The pause before a record of an unknown topic is tried again; librdkafka asks that often.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+/// Bytes that Kafka's record and batch headers add to a record that stands alone.
+const RECORD_OVERHEAD_BYTES: usize = 200;
+/// How much smaller MessageSets become when one was too large for its topic.
+const SHRINK_FACTOR: usize = 4;
+
+/// A client on its way to be replaced.
+#[derive(Debug)]
+pub(crate) struct Rebuild {
+    since: Instant,
+    /// Records on their way to a broker are taken back too.
+    takes_in_flight: bool,
+    batch_size: usize,
+}
+
+impl Shard {
+    pub(crate) fn start_rebuild(&mut self, now: Instant, takes_in_flight: bool, batch_size: usize) {
+        match &mut self.rebuild {
+            Some(rebuild) => {
+                rebuild.takes_in_flight |= takes_in_flight;
+                rebuild.batch_size = rebuild.batch_size.min(batch_size);
+            }
+            None => self.rebuild = Some(Rebuild { since: now, takes_in_flight, batch_size }),
+        }
+    }
+
+    /// Decides about each record that was not acknowledged.
+    pub(crate) fn take_failures(&mut self, now: Instant) {
+        let mut failures = std::mem::take(&mut self.desk.failures);
+        for failure in failures.drain(..) {
+            self.take_failure(failure, now);
+        }
+        // Its memory is used again.
+        self.desk.failures = failures;
+    }
+
+    fn take_failure(&mut self, failure: Failure, now: Instant) {
+        let topic = failure.topic.index();
+        match outcome_of(failure.code) {
+            Outcome::Permanent(reason) => self.give_up(failure, reason),
+            Outcome::TakenBack => self.stall(topic, now, false),
+            Outcome::Retriable => {
+                let desk = &mut self.desk.topics[topic];
+                desk.failures =
+                    if desk.stall.is_some() { desk.failures.max(1) } else { desk.failures + 1 };
+                let pause = RETRY_MIN.saturating_mul(1 << desk.failures.min(10)).min(RETRY_MAX);
+                self.settings.say(
+                    Level::Warn,
+                    "retry",
+                    format!(
+                        "topic {}: Kafka did not take records (error {}); sending them again",
+                        self.settings.topics.name(failure.topic).unwrap_or_default(),
+                        failure.code
+                    ),
+                );
+                self.stall(topic, now + pause, true);
+            }
+            Outcome::TopicUnknown => {
+                let since = *self.desk.topics[topic].unknown_since.get_or_insert(now);
+                let time_max = Duration::from_millis(self.conf.topic_unknown_ms_max);
+                if now.duration_since(since) + UNKNOWN_PAUSE >= time_max {
+                    self.give_up(failure, Failed::TopicUnknown);
+                } else {
+                    self.stall(topic, now + UNKNOWN_PAUSE, false);
+                }
+            }
+            Outcome::TooLarge => self.take_too_large(failure, now),
+        }
+    }
+
+    /// A record alone in its MessageSet is too large for good. One that may have shared it is not
+    /// known to be: all is sent again in smaller sets, until the guilty one stands alone.
+    fn take_too_large(&mut self, failure: Failure, now: Instant) {
+        let bytes = self.flight.batch(failure.slot).map_or(0, |batch| {
+            batch.payload(failure.index).len() + batch.key(failure.index).map_or(0, <[u8]>::len)
+        });
+        let is_alone = bytes + RECORD_OVERHEAD_BYTES >= self.conf.batch_size;
+        if is_alone || !failure.was_sent {
+            return self.give_up(failure, Failed::MessageTooLarge);
+        }
+        let batch_size = (self.conf.batch_size / SHRINK_FACTOR).max(1);
+        if self.rebuild.is_none() {
+            let name = self.settings.topics.name(failure.topic).unwrap_or_default();
+            self.settings.say(
+                Level::Warn,
+                "too_large",
+                format!(
+                    "topic {name}: Kafka refuses MessageSets of batch.size = {} bytes; sending in sets \
+                     of {batch_size} from now on (set \"batch.size\" below the topic's max.message.bytes)",
+                    self.conf.batch_size
+                ),
+            );
+        }
+        self.start_rebuild(now, false, batch_size);
+    }
+
+    fn give_up(&mut self, failure: Failure, reason: Failed) {
+        let Failure { slot, index, topic, code, .. } = failure;
+        self.flight.give_up(slot, index);
+        self.settings.counters.failed[reason as usize].add(1);
+        self.desk.settle(slot);
+        let name = self.settings.topics.name(topic).unwrap_or_default();
+        self.settings.say(
+            Level::Error,
+            reason.name(),
+            format!("topic {name}: a record was given up: {} (error {code})", reason.name()),
+        );
+    }
+
+    fn stall(&mut self, topic: usize, until: Instant, takes_back: bool) {
+        let desk = &mut self.desk.topics[topic];
+        let stall = desk.stall.get_or_insert(Stall { until, takes_back });
+        stall.until = stall.until.max(until);
+        stall.takes_back |= takes_back;
+    }
+
+    /// Moves stalled topics and a rebuild on, as far as they can go now.
+    pub(crate) fn go_on(&mut self, now: Instant) {
+        if let Some(rebuild) = &self.rebuild {
+            self.flight.purge(rebuild.takes_in_flight);
+            let is_late = now.duration_since(rebuild.since) > REBUILD_WAIT_MAX;
+            if self.desk.sent_count() == 0 || is_late {
+                self.finish_rebuild(now);
+            }
+        } else {
+            if self
+                .desk
+                .topics
+                .iter()
+                .any(|topic| topic.stall.is_some_and(|stall| stall.takes_back))
+            {
+                self.flight.purge(false);
+            }
+            for topic in 0..self.desk.topics.len() {
+                let desk = &mut self.desk.topics[topic];
+                let is_over = desk.stall.is_some_and(|stall| now >= stall.until);
+                if is_over && desk.sent_count == 0 {
+                    desk.stall = None;
+                    self.produce_again(Some(topic), now);
+                }
+            }
+        }
+        self.desk.publish_flow(&self.settings.topics);
+    }
+
+    /// Hands over again what waits, oldest batch first: of one topic, or of all.
+    fn produce_again(&mut self, only: Option<usize>, now: Instant) {
+        let before = self.desk.sent_count();
+        for at in 0..self.order.len() {
+            self.produce(self.order[at], only, now);
+        }
+        let resent = self.desk.sent_count() - before;
+        self.settings.counters.resent.add(resent as u64);
+    }
+
+    fn finish_rebuild(&mut self, now: Instant) {
+        let Some(rebuild) = &self.rebuild else { return };
+        if rebuild.batch_size != self.conf.batch_size {
+            self.conf.shrink(rebuild.batch_size);
+        }
+        let on_report = waker(&self.settings.inbox_sender, &self.is_woken);
+        self.settings.unpin();
+        let made = self.flight.rebuild(&self.conf.pairs, on_report);
+        core_affinity::set_for_current(core_affinity::CoreId { id: self.settings.core });
+        if let Err(why) = made {
+            self.settings.say(Level::Error, "fatal", format!("no new client: {why}; trying again"));
+            self.rebuild = Some(Rebuild {
+                since: now,
+                takes_in_flight: true,
+                batch_size: self.conf.batch_size,
+            });
+            return;
+        }
+        self.rebuild = None;
+        self.settings.counters.rebuilt.add(1);
+        for topic in &mut self.desk.topics {
+            topic.sent_count = 0;
+            topic.stall = None;
+        }
+        self.produce_again(None, now);
+    }
+}
