@@ -24,7 +24,7 @@ const STATISTICS: Duration = Duration::from_secs(10);
 /// process and to its group.
 const SIGNAL_ECHO: Duration = Duration::from_millis(100);
 /// How often the threads are looked after: running, and at a drain.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(50);
 const TICK_DRAINING: Duration = Duration::from_millis(2);
 
 const EXIT_NOT_DRAINED: u8 = 1;

@@ -9,7 +9,7 @@ use corndog_tests::{
     Corndog, Kafka, Sender, Tally, Watch, read_all, settings, tally, timed, timed_alone,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A message whose APP-NAME names its topic; numbered, so that it can be tallied.
 fn to(topic: &str, sequence: u64, bytes: usize) -> String {
@@ -267,6 +267,29 @@ fn a_sender_that_invents_topics_gets_no_more_than_distinct() {
             assert_eq!(read_all(&kafka.bootstrap(), &format!("d-{number}")).len(), 2);
         }
         assert_eq!(read_all(&kafka.bootstrap(), "fallback-2").len(), 1995);
+    });
+}
+
+#[test]
+fn a_topic_without_enough_replicas_holds_its_records_in_order() {
+    timed(seconds(120), || {
+        let kafka = Kafka::shared();
+        // One broker, two in-sync replicas wanted: each Produce request is refused, by a broker
+        // that looks at sequence numbers, until the topic wants less.
+        kafka.create_topic("replicated", 4, &[("min.insync.replicas", "2")]);
+        let over = "[[rule]]\nactions = [{ forward = \"replicated\" }]";
+        let mut corndog = Corndog::start(CORNDOG, &settings(&kafka.bootstrap(), over));
+        let flood = Flood::start(corndog.address(), 4, 5000, 248, 2000);
+        std::thread::sleep(seconds(1));
+        kafka.set_topic("replicated", "min.insync.replicas", "1");
+        std::thread::sleep(Duration::from_millis(500));
+        kafka.set_topic("replicated", "min.insync.replicas", "2");
+        std::thread::sleep(Duration::from_millis(500));
+        kafka.set_topic("replicated", "min.insync.replicas", "1");
+        let sent = flood.finish();
+        corndog.stop().assert_all_delivered(20_000);
+        let records = read_all(&kafka.bootstrap(), "replicated");
+        assert_eq!(tally(&records, &sent), Tally::perfect());
     });
 }
 

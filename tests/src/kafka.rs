@@ -10,7 +10,9 @@ use crate::process::{Process, run};
 use crate::proxy::Proxy;
 use crate::time::{seconds, wait_for};
 use futures_lite::future::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rustix::process::Signal;
@@ -148,6 +150,17 @@ impl Kafka {
         let results = block_on(client.create_topics([&new], &options)).expect("Kafka answers");
         for result in results {
             result.unwrap_or_else(|(topic, error)| panic!("topic {topic}: {error}"));
+        }
+    }
+
+    /// Changes a setting of a topic.
+    pub fn set_topic(&self, topic: &str, key: &str, value: &str) {
+        let client: AdminClient<DefaultClientContext> =
+            client(&self.bootstrap()).create().expect("the client's configuration is right");
+        let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(key, value);
+        let answer = client.alter_configs([&change], &AdminOptions::new());
+        for result in block_on(answer).expect("Kafka answers") {
+            result.unwrap_or_else(|(_, error)| panic!("topic {topic}: {error}"));
         }
     }
 

@@ -6,10 +6,12 @@
 
 mod connection;
 mod gate;
+mod kick;
 mod shard;
 mod signal;
 mod start;
 
 pub use connection::buffer_bytes_max;
 pub use gate::Gate;
+pub use kick::Kick;
 pub use start::{Listen, ReceiverLimits, ReceiverSettings, spawn};
