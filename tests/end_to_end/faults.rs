@@ -54,12 +54,15 @@ fn is_survived(fault: impl FnOnce(&Mock) + Send + 'static) {
     });
 }
 
+/// A burst is one batch and one request also on a busy machine.
+const UNHURRIED: &str = "[batches]\nage = \"200 ms\"\n[kafka.conf]\n\"linger.ms\" = \"100\"";
+
 /// Request after request, each answered with the error `times` times: all arrives once, in order.
 fn is_survived_alone(error: Error, times: usize) {
     timed(seconds(90), move || {
         let mock = Mock::start();
         mock.create_topic("plain", 1);
-        let mut corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), ""));
+        let mut corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), UNHURRIED));
         let mut sender = Sender::connect(corndog.address());
         let mut watch = Watch::new(&mock.bootstrap(), "plain", seconds(10));
         for burst in 0..=BURSTS {

@@ -1,6 +1,8 @@
 //! Real Apache Kafka, one node that is broker and controller (KRaft), on loopback.
 //!
-//!     tests/kafka/pom.xml -mvn-> target/kafka/HASH/lib -format-> HASH/formatted -copy-> scratch
+//! ```text
+//! tests/kafka/pom.xml -mvn-> target/kafka/HASH/lib -format-> HASH/formatted -copy-> scratch
+//! ```
 //!
 //! The jars and a formatted, empty data folder are made once for each content of the pom. Where
 //! Java or Maven is missing a test fails with what to do, it does not skip.

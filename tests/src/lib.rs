@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: the built program, real Apache Kafka, the mock, senders.
 //!
-//!     Sender -> Corndog -> Kafka or Mock -> read_all -> tally
+//! ```text
+//! Sender -> Corndog -> Kafka or Mock -> read_all -> tally
+//! ```
 //!
 //! The program under test is a process, driven as a user drives it: a file, signals, sockets, its
 //! log and its exit code. Nothing here links it. Every wait has a bound, and says what it waited

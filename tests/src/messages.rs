@@ -1,6 +1,8 @@
 //! Numbered messages, and whether all of them arrived, once, in order.
 //!
-//!     <134>1 2026-01-02T03:04:05.678901Z host app 42 - - c=03 s=0000001234 xxxx...
+//! ```text
+//! <134>1 2026-01-02T03:04:05.678901Z host app 42 - - c=03 s=0000001234 xxxx...
+//! ```
 //!
 //! What is forwarded is MSG, so a record's payload begins at `c=`.
 

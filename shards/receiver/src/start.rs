@@ -138,12 +138,15 @@ fn executor() -> Result<LocalExecutor, String> {
         .io_memory(IO_MEMORY_BYTES)
         .preempt_timer(PREEMPT)
         .make();
-    made.map_err(|why| match &why {
-        GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..)) => {
-            refusal(Some(ENOMEM), &why.to_string())
-        }
-        GlommioError::IoError(error) => refusal(error.raw_os_error(), &error.to_string()),
-        _ => refusal(None, &why.to_string()),
+    made.map_err(|why| {
+        // glommio hides its own limit (512 KiB of locked memory) in the text of an I/O error.
+        let text = why.to_string();
+        let code = match &why {
+            _ if text.contains("MemLockLimit") => Some(ENOMEM),
+            GlommioError::IoError(error) => error.raw_os_error(),
+            _ => None,
+        };
+        refusal(code, &text)
     })
 }
 
