@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender};
 use futures_lite::future::or;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
-use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, ReactorErrorKind};
+use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 use io_uring::IoUring;
 
 use crate::connection::Connection;
