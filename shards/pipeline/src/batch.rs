@@ -9,8 +9,7 @@
 
 use std::time::Instant;
 
-use crate::pool::Lane;
-use crate::topics::TopicIndex;
+use crate::topics::{Lane, TopicIndex};
 
 /// Arena bytes for which a batch has room for one record: the bound on records in a batch, and with
 /// it on what librdkafka allocates per record in flight.

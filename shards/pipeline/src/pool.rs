@@ -7,17 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
-use crate::topics::TopicIndex;
-
-/// Two kinds of topics are kept apart, so that one that does not flow holds up only its own records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// Topics that Kafka takes records for.
-    Flowing,
-    /// Topics of which that is not known yet, or not true at present. At most a quarter of the
-    /// pool's batches are filled with their records.
-    Waiting,
-}
+use crate::topics::{Lane, TopicIndex};
 
 /// What became of a record offered to the pool.
 #[derive(Debug)]

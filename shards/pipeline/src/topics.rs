@@ -9,8 +9,6 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::pool::Lane;
-
 /// A topic's number: from 0, the configured ones first, then those made from message data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicIndex(u16);
@@ -25,6 +23,16 @@ impl TopicIndex {
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
+}
+
+/// Two kinds of topics are kept apart, so that one that does not flow holds up only its own records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Topics that Kafka takes records for.
+    Flowing,
+    /// Topics of which that is not known yet, or not true at present. At most a quarter of the
+    /// pool's batches are filled with their records.
+    Waiting,
 }
 
 /// Characters of a topic name. Source: Kafka's `Topic.validate`.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use corndog_pipeline::batch::Batch;
 use corndog_pipeline::framing::Deframer;
 use corndog_pipeline::message::Message;
-use corndog_pipeline::pool::{Append, Lane, Pool};
+use corndog_pipeline::pool::{Append, Pool};
 use corndog_pipeline::rules::{ActionConfig, Field, RuleConfig};
 use corndog_pipeline::ruleset::{RuleSet, Scratch, Verdict};
 use corndog_pipeline::template::Context;
-use corndog_pipeline::topics::TopicTable;
+use corndog_pipeline::topics::{Lane, TopicTable};
 
 const MESSAGES: &str = "<165>1 2003-10-11T22:14:15.003Z host app 7 ID47 [a b=\"c\"] up user=root ok\n\
                         <34>Oct 11 22:14:15 mymachine su[12]: 'su root' failed for user=lonvick\n\

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::batch::{Batch, batch_records_max};
-use corndog_pipeline::pool::{Append, Lane, Pool};
-use corndog_pipeline::topics::TopicIndex;
+use corndog_pipeline::pool::{Append, Pool};
+use corndog_pipeline::topics::{Lane, TopicIndex};
 use proptest::prelude::*;
 
 const BATCH_BYTES: usize = 1024;

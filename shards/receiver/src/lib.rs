@@ -7,6 +7,7 @@
 mod connection;
 mod gate;
 mod kick;
+mod settings;
 mod shard;
 mod signal;
 mod start;
@@ -14,4 +15,5 @@ mod start;
 pub use connection::buffer_bytes_max;
 pub use gate::Gate;
 pub use kick::Kick;
-pub use start::{Listen, ReceiverLimits, ReceiverSettings, spawn};
+pub use settings::{Listen, ReceiverLimits, ReceiverSettings};
+pub use start::spawn;

@@ -20,8 +20,8 @@ use corndog_pipeline::template::Context;
 use jiff::Timestamp;
 
 use crate::connection::{Order, Watch};
+use crate::settings::{ReceiverLimits, ReceiverSettings};
 use crate::signal::Signal;
-use crate::start::{ReceiverLimits, ReceiverSettings};
 
 /// Where a connection's messages come from.
 #[derive(Debug)]
