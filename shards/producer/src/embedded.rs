@@ -81,7 +81,7 @@ fn serve(
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         // The mock answers an empty fetch only after this long.
-        .set("fetch.wait.max.ms", "10")
+        .set("fetch.wait.max.ms", "100")
         .create()
         .map_err(|why| why.to_string())?;
     let _ = ready.send(Ok(cluster.bootstrap_servers()));
