@@ -1,14 +1,12 @@
 //! The producer's bookkeeping: how many records of which batch and topic are where.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use corndog_pipeline::counters::ProducerCounters;
 use corndog_pipeline::topics::{TopicIndex, TopicTable};
 
 use crate::native::{Code, Event, NO_ERROR};
-
-/// How often a topic's records go through the partitioner, which learns the partition count there.
-const PARTITIONS_REFRESH: Duration = Duration::from_secs(1);
+use crate::partitions::Partitions;
 
 /// A record that was not acknowledged, or not even taken.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +42,7 @@ pub(crate) struct TopicDesk {
     /// Failures in a row, for the back-off.
     pub(crate) failures: u32,
     pub(crate) is_flowing: bool,
-    next_partition: usize,
-    refresh_at: Option<Instant>,
+    pub(crate) partitions: Partitions,
 }
 
 impl TopicDesk {
@@ -57,20 +54,8 @@ impl TopicDesk {
             is_proven: false,
             failures: 0,
             is_flowing: false,
-            next_partition: topic,
-            refresh_at: None,
+            partitions: Partitions::new(topic),
         }
-    }
-
-    /// The partition for the next batch's records without key; -1: librdkafka shall ask our
-    /// partitioner, because the count is unknown or has not been looked at for a while.
-    pub(crate) fn partition(&mut self, now: Instant, partition_count: i32) -> i32 {
-        if partition_count <= 0 || self.refresh_at.is_none_or(|at| now >= at) {
-            self.refresh_at = Some(now + PARTITIONS_REFRESH);
-            return -1;
-        }
-        self.next_partition = (self.next_partition + 1) % partition_count as usize;
-        self.next_partition as i32
     }
 }
 
@@ -110,12 +95,15 @@ impl Desk {
 
     /// Takes one event; what is no report is given back.
     pub(crate) fn take(&mut self, event: Event) -> Option<Event> {
-        let Event::Report { slot, index, topic, code } = event else { return Some(event) };
+        let Event::Report { slot, index, topic, partition, code } = event else {
+            return Some(event);
+        };
         let desk = &mut self.topics[topic.index()];
         desk.sent_count -= 1;
         if code == NO_ERROR {
             desk.unknown_since = None;
             desk.is_proven = true;
+            desk.partitions.open(partition);
             desk.failures = 0;
             self.delivered += 1;
             self.settle(slot);

@@ -10,6 +10,7 @@ mod embedded;
 mod native;
 mod outcome;
 mod partition;
+mod partitions;
 mod recovery;
 mod shard;
 

@@ -34,7 +34,7 @@ const REPORTS_MAX: usize = 1024;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A record's outcome. A record with an error is `Waiting` again.
-    Report { slot: usize, index: usize, topic: TopicIndex, code: Code },
+    Report { slot: usize, index: usize, topic: TopicIndex, partition: i32, code: Code },
     /// The client is unusable from now on.
     Fatal(String),
     /// Something is wrong with a broker or all of them.
@@ -142,9 +142,10 @@ impl Flight {
 
     /// Hands the waiting records of one topic of one batch to librdkafka, in their order.
     ///
-    /// `partition` -1 lets librdkafka ask our partitioner (which learns the partition count).
-    /// Keyed records go where their key says. Records that are refused stay `Waiting` and are
-    /// given to `refused` with the code. Returns how many are sent.
+    /// `choose` says for each which partition it goes to, by its key: -1 lets librdkafka ask our
+    /// partitioner (which learns the partition count), `None` leaves the record waiting. Records
+    /// that are refused stay `Waiting` and are given to `refused` with the code. Returns how many
+    /// are sent.
     ///
     /// Cost:   no copy of the payload; no allocation of ours.
     pub(crate) fn produce(
@@ -152,17 +153,18 @@ impl Flight {
         slot: usize,
         chain: usize,
         name: &str,
-        partition: i32,
+        choose: impl FnMut(Option<&[u8]>) -> Option<i32>,
         mut refused: impl FnMut(usize, Code),
     ) -> usize {
         let Some(seat) = &mut self.seats[slot] else { return 0 };
-        let topic = seat.batch.chain_topic(chain);
-        let Some(handle) = self.client.topic(topic, name) else { return 0 };
-        let count = handle.partitions.load(Ordering::Relaxed);
+        let Some(handle) = self.client.topic(seat.batch.chain_topic(chain), name) else { return 0 };
         let topic = handle.topic;
-        let goes_to = (partition, count);
-        let is_keyed = fill(seat, chain, slot, goes_to, &mut self.messages, &mut self.indexes);
-        let flags = if is_keyed && partition >= 0 { sys::RD_KAFKA_MSG_F_PARTITION } else { 0 };
+        fill(seat, chain, slot, choose, &mut self.messages, &mut self.indexes);
+        // All to one partition: librdkafka looks it up once.
+        let first = self.messages.first().map_or(-1, |message| message.partition);
+        let is_one = self.messages.iter().all(|message| message.partition == first);
+        let (partition, flags) =
+            if is_one { (first, 0) } else { (-1, sys::RD_KAFKA_MSG_F_PARTITION) };
         // SAFETY: `topic` is this client's handle, alive as long as it. `messages` holds exactly
         // that many entries. With neither F_COPY nor F_FREE librdkafka keeps the payload pointers
         // until it reports each record (keys are copied). They point into the batch in this seat:
@@ -243,7 +245,8 @@ impl Flight {
                 seat.batch.set_delivery(index, delivery);
                 seat.sent_count -= 1;
                 let topic = seat.batch.topic(index);
-                on_event(Event::Report { slot, index, topic, code });
+                let partition = message.partition;
+                on_event(Event::Report { slot, index, topic, partition, code });
             }
         }
     }
@@ -259,29 +262,24 @@ impl Flight {
     }
 }
 
-/// Lays out the waiting records of a chain for `rd_kafka_produce_batch`. True if one has a key.
+/// Lays out the waiting records of a chain for `rd_kafka_produce_batch`.
 fn fill(
     seat: &Seat,
     chain: usize,
     slot: usize,
-    (partition, partition_count): (i32, i32),
+    mut choose: impl FnMut(Option<&[u8]>) -> Option<i32>,
     messages: &mut Vec<sys::rd_kafka_message_t>,
     indexes: &mut Vec<usize>,
-) -> bool {
+) {
     messages.clear();
     indexes.clear();
-    let mut is_keyed = false;
     for index in seat.batch.chain(chain) {
         if seat.batch.delivery(index) != Delivery::Waiting {
             continue;
         }
-        let payload = seat.batch.payload(index);
         let key = seat.batch.key(index);
-        is_keyed |= key.is_some();
-        let partition = match key {
-            Some(key) if partition_count > 0 => partition::of_key(key, partition_count),
-            _ => partition,
-        };
+        let Some(partition) = choose(key) else { continue };
+        let payload = seat.batch.payload(index);
         messages.push(sys::rd_kafka_message_t {
             err: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
             rkt: ptr::null_mut(),
@@ -295,7 +293,6 @@ fn fill(
         });
         indexes.push(index);
     }
-    is_keyed
 }
 
 /// A record's place as one word: librdkafka gives it back with the report.

@@ -194,6 +194,7 @@ impl Shard {
         for topic in &mut self.desk.topics {
             topic.sent_count = 0;
             topic.stall = None;
+            topic.partitions.close_all();
         }
         self.produce_again(None, now);
     }

@@ -19,7 +19,7 @@ use corndog_pipeline::topics::TopicTable;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::conf::ClientConf;
-use crate::desk::{Desk, Failure};
+use crate::desk::{Desk, Failure, Stall};
 use crate::native::{Event, Flight};
 use crate::recovery::Rebuild;
 
@@ -202,12 +202,16 @@ impl Shard {
                 continue;
             }
             let partition_count = self.flight.partition_count(topic);
-            let partition = desk.partition(now, partition_count);
+            let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, slot);
             let name = self.settings.topics.name(topic).unwrap_or_default();
             let failures = &mut self.desk.failures;
-            let sent = self.flight.produce(slot, chain, name, partition, |index, code| {
+            let choose = |key: Option<&[u8]>| choice.next(key);
+            let sent = self.flight.produce(slot, chain, name, choose, |index, code| {
                 failures.push(Failure { slot, index, topic, code, was_sent: false });
             });
+            if choice.holds {
+                desk.stall = Some(Stall { until: now, takes_back: false });
+            }
             desk.sent_count += sent;
         }
     }

@@ -1,0 +1,234 @@
+//! A topic's partitions, and which of them the next records go to.
+//!
+//! A partition is *opened* by one record before others follow. A broker that has seen nothing of a
+//! producer id on a partition takes any first sequence number: if the first MessageSet were refused
+//! (too large, say) with others already on the way, these would be taken, and its records, sent
+//! again, would stand behind them. Behind an acknowledged record the broker refuses what does not
+//! continue, and order is kept.
+
+use std::time::{Duration, Instant};
+
+use crate::partition;
+
+/// How often a record goes through the partitioner, which learns the partition count there.
+const REFRESH: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// Nothing was sent there by this client.
+    Fresh,
+    /// One record is on its way there.
+    Sent,
+    /// A record was acknowledged there.
+    Open,
+}
+
+/// What is known of a topic's partitions. Empty: not even their number.
+#[derive(Debug, Clone)]
+pub(crate) struct Partitions {
+    openings: Vec<Opening>,
+    fresh_count: usize,
+    /// The open partition that the last batch's records without key went to.
+    last: usize,
+    refresh_at: Option<Instant>,
+}
+
+/// Chooses partitions for the records of one batch.
+pub(crate) struct Choice<'p> {
+    partitions: &'p mut Partitions,
+    slot: usize,
+    /// One record goes through the partitioner.
+    asks: bool,
+    /// Where the other records without key go: an open partition, if there is one.
+    open: Option<i32>,
+    /// Records are with librdkafka.
+    has_sent: bool,
+    /// Records have to wait until a partition is open.
+    pub(crate) holds: bool,
+}
+
+impl Partitions {
+    pub(crate) fn new(topic: usize) -> Self {
+        Partitions { openings: Vec::new(), fresh_count: 0, last: topic, refresh_at: None }
+    }
+
+    /// Starts the choice for one batch. `sent_count`: the topic's records with librdkafka.
+    pub(crate) fn choose(
+        &mut self,
+        now: Instant,
+        partition_count: i32,
+        sent_count: usize,
+        slot: usize,
+    ) -> Choice<'_> {
+        let count = usize::try_from(partition_count).unwrap_or(0);
+        if count > self.openings.len() {
+            self.fresh_count += count - self.openings.len();
+            self.openings.resize(count, Opening::Fresh);
+        }
+        if sent_count == 0 {
+            self.take_back();
+        }
+        let asks = count == 0 || self.refresh_at.is_none_or(|at| now >= at);
+        if asks {
+            self.refresh_at = Some(now + REFRESH);
+        }
+        let open = (1..=count)
+            .map(|step| (self.last + step) % count)
+            .find(|&at| self.openings[at] == Opening::Open);
+        self.last = open.unwrap_or(self.last);
+        Choice {
+            slot,
+            asks,
+            open: open.map(|at| at as i32),
+            has_sent: sent_count > 0,
+            holds: false,
+            partitions: self,
+        }
+    }
+
+    /// Nothing is on its way: what was sent and not acknowledged has opened nothing.
+    fn take_back(&mut self) {
+        for opening in self.openings.iter_mut().filter(|opening| **opening == Opening::Sent) {
+            *opening = Opening::Fresh;
+            self.fresh_count += 1;
+        }
+    }
+
+    /// A record was acknowledged on `partition`.
+    #[inline]
+    pub(crate) fn open(&mut self, partition: i32) {
+        let opening = usize::try_from(partition).ok().and_then(|at| self.openings.get_mut(at));
+        if let Some(opening) = opening
+            && *opening != Opening::Open
+        {
+            self.fresh_count -= usize::from(*opening == Opening::Fresh);
+            *opening = Opening::Open;
+        }
+    }
+
+    /// A new client: all partitions are fresh to its producer id.
+    pub(crate) fn close_all(&mut self) {
+        self.openings.fill(Opening::Fresh);
+        self.fresh_count = self.openings.len();
+    }
+
+    /// Takes a fresh or open partition for one record; `None` if one is on its way there.
+    fn enter(&mut self, at: i32) -> Option<i32> {
+        let opening = self.openings.get_mut(at as usize)?;
+        match opening {
+            Opening::Open => {}
+            Opening::Sent => return None,
+            Opening::Fresh => {
+                *opening = Opening::Sent;
+                self.fresh_count -= 1;
+            }
+        }
+        Some(at)
+    }
+}
+
+impl Choice<'_> {
+    /// The partition for the next record; -1: librdkafka shall ask our partitioner; `None`: the
+    /// record has to wait.
+    #[inline]
+    pub(crate) fn next(&mut self, key: Option<&[u8]>) -> Option<i32> {
+        let chosen = match (self.asks, key, self.open) {
+            (false, None, Some(open)) if self.partitions.fresh_count == 0 => return Some(open),
+            _ => self.next_of_some(key),
+        };
+        self.holds |= chosen.is_none();
+        self.has_sent |= chosen.is_some();
+        chosen
+    }
+
+    /// As above, where the partitioner is to be asked, there is a key, or not all are open.
+    fn next_of_some(&mut self, key: Option<&[u8]>) -> Option<i32> {
+        let count = self.partitions.openings.len() as i32;
+        if count == 0 {
+            // The first record finds out how many there are.
+            return (!self.has_sent).then_some(-1);
+        }
+        if std::mem::take(&mut self.asks) {
+            let at = match key {
+                Some(key) => partition::of_key(key, count),
+                None => partition::of_batch(self.slot, count),
+            };
+            // The partitioner computes the same, unless the count has just changed.
+            if self.partitions.enter(at).is_some() {
+                return Some(-1);
+            }
+        }
+        match key {
+            Some(key) => self.partitions.enter(partition::of_key(key, count)),
+            None if self.partitions.fresh_count > 0 => {
+                let fresh = |opening: &Opening| *opening == Opening::Fresh;
+                let at = self.partitions.openings.iter().position(fresh)?;
+                self.partitions.enter(at as i32)
+            }
+            None => self.open,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(choice: &mut Choice<'_>, records: usize) -> Vec<Option<i32>> {
+        (0..records).map(|_| choice.next(None)).collect()
+    }
+
+    #[test]
+    fn one_record_finds_the_partitions_and_one_opens_each() {
+        let now = Instant::now();
+        let mut partitions = Partitions::new(0);
+        let mut choice = partitions.choose(now, 0, 0, 0);
+        assert_eq!(chosen(&mut choice, 3), [Some(-1), None, None]);
+        assert!(choice.holds);
+        // It was acknowledged on partition 1 of 3.
+        let mut choice = partitions.choose(now, 3, 0, 0);
+        assert_eq!(chosen(&mut choice, 4), [Some(0), Some(1), Some(2), None]);
+        assert!(choice.holds);
+        (0..3).for_each(|partition| partitions.open(partition));
+        let mut choice = partitions.choose(now, 3, 0, 0);
+        assert_eq!(chosen(&mut choice, 3), [Some(1); 3]);
+        assert!(!choice.holds);
+        let mut choice = partitions.choose(now, 3, 5, 1);
+        assert_eq!(chosen(&mut choice, 2), [Some(2); 2]);
+    }
+
+    #[test]
+    fn a_new_partition_is_opened_while_the_others_take_records() {
+        let now = Instant::now();
+        let mut partitions = Partitions::new(0);
+        partitions.choose(now, 1, 0, 0);
+        partitions.open(0);
+        let mut choice = partitions.choose(now, 2, 4, 0);
+        assert_eq!(chosen(&mut choice, 3), [Some(1), Some(0), Some(0)]);
+        assert!(!choice.holds);
+    }
+
+    #[test]
+    fn a_keyed_record_waits_for_its_partition_alone() {
+        let now = Instant::now();
+        let mut partitions = Partitions::new(0);
+        let mut choice = partitions.choose(now, 1, 0, 0);
+        choice.asks = false;
+        assert_eq!(choice.next(Some(b"a")), Some(0));
+        assert_eq!(choice.next(Some(b"b")), None);
+        assert!(choice.holds);
+    }
+
+    #[test]
+    fn what_was_not_acknowledged_opens_nothing() {
+        let now = Instant::now();
+        let mut partitions = Partitions::new(0);
+        let mut choice = partitions.choose(now, 2, 0, 0);
+        choice.asks = false;
+        assert_eq!(chosen(&mut choice, 3), [Some(0), Some(1), None]);
+        assert_eq!(chosen(&mut partitions.choose(now, 2, 2, 0), 1), [None]);
+        assert_eq!(chosen(&mut partitions.choose(now, 2, 0, 0), 3), [Some(0), Some(1), None]);
+        partitions.close_all();
+        assert_eq!(partitions.fresh_count, 2);
+    }
+}
