@@ -42,6 +42,9 @@ pub(crate) struct TopicDesk {
     /// Failures in a row, for the back-off.
     pub(crate) failures: u32,
     pub(crate) is_flowing: bool,
+    /// The smallest record that Kafka refused as too large, and when: others of that size are not
+    /// even sent for a while, for each refusal costs librdkafka a pause of about a second.
+    pub(crate) too_large: Option<(usize, Instant)>,
     pub(crate) partitions: Partitions,
 }
 
@@ -54,6 +57,7 @@ impl TopicDesk {
             is_proven: false,
             failures: 0,
             is_flowing: false,
+            too_large: None,
             partitions: Partitions::new(topic),
         }
     }

@@ -2,16 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use corndog_pipeline::batch::Delivery;
 use corndog_pipeline::control::Level;
 use corndog_pipeline::counters::Failed;
+use rdkafka_sys::rd_kafka_resp_err_t;
 
 use crate::desk::{Failure, Stall};
+use crate::native::Code;
 use crate::outcome::{Outcome, outcome_of};
 use crate::shard::{Shard, waker};
 
 /// How long a new client waits for the old one's records in flight. What is not reported by then
 /// is sent again, and may be there twice.
 const REBUILD_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a size that Kafka refused is taken as refused: a topic's limit may be raised.
+const TOO_LARGE_FORGOTTEN: Duration = Duration::from_secs(60);
+/// What comes back to librdkafka's queues after they were purged is purged again this often.
+const PURGE_PAUSE: Duration = Duration::from_millis(100);
 /// The first pause before a failed record is sent again; it doubles up to the second.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -89,11 +96,16 @@ impl Shard {
     /// A record alone in its MessageSet is too large for good. One that may have shared it is not
     /// known to be: all is sent again in smaller sets, until the guilty one stands alone.
     fn take_too_large(&mut self, failure: Failure, now: Instant) {
-        let bytes = self.flight.batch(failure.slot).map_or(0, |batch| {
-            batch.payload(failure.index).len() + batch.key(failure.index).map_or(0, <[u8]>::len)
-        });
-        let is_alone = bytes + RECORD_OVERHEAD_BYTES >= self.conf.batch_size;
-        if is_alone || !failure.was_sent {
+        let bytes = self.record_bytes(failure.slot, failure.index);
+        if !failure.was_sent {
+            return self.give_up(failure, Failed::MessageTooLarge);
+        }
+        if bytes + RECORD_OVERHEAD_BYTES >= self.conf.batch_size {
+            let topic = failure.topic.index();
+            let known = self.desk.topics[topic].too_large.map_or(bytes, |(known, _)| known);
+            self.desk.topics[topic].too_large = Some((bytes.min(known), now));
+            // The others of its size come back before they are refused one by one.
+            self.stall(topic, now, true);
             return self.give_up(failure, Failed::MessageTooLarge);
         }
         let batch_size = (self.conf.batch_size / SHRINK_FACTOR).max(1);
@@ -110,6 +122,34 @@ impl Shard {
             );
         }
         self.start_rebuild(now, false, batch_size);
+    }
+
+    /// Gives up the waiting records of one topic of one batch that are known to be too large.
+    pub(crate) fn give_up_too_large(&mut self, slot: usize, chain: usize, now: Instant) {
+        let Some(batch) = self.flight.batch(slot) else { return };
+        let topic = batch.chain_topic(chain);
+        let Some((bytes_refused, at)) = self.desk.topics[topic.index()].too_large else { return };
+        if now.duration_since(at) >= TOO_LARGE_FORGOTTEN {
+            self.desk.topics[topic.index()].too_large = None;
+            return;
+        }
+        let is_known = |&index: &usize| {
+            batch.delivery(index) == Delivery::Waiting
+                && self.record_bytes(slot, index) >= bytes_refused
+        };
+        // Rare, so a list of its own is well spent.
+        let known: Vec<usize> = batch.chain(chain).filter(is_known).collect();
+        for index in known {
+            let code = rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as Code;
+            let failure = Failure { slot, index, topic, code, was_sent: false };
+            self.give_up(failure, Failed::MessageTooLarge);
+        }
+    }
+
+    fn record_bytes(&self, slot: usize, index: usize) -> usize {
+        self.flight
+            .batch(slot)
+            .map_or(0, |batch| batch.payload(index).len() + batch.key(index).map_or(0, <[u8]>::len))
     }
 
     fn give_up(&mut self, failure: Failure, reason: Failed) {
@@ -135,8 +175,12 @@ impl Shard {
     /// Moves stalled topics and a rebuild on, as far as they can go now.
     pub(crate) fn go_on(&mut self, now: Instant) {
         if let Some(rebuild) = &self.rebuild {
-            self.flight.purge(rebuild.takes_in_flight);
-            let is_late = now.duration_since(rebuild.since) > REBUILD_WAIT_MAX;
+            let takes_in_flight = rebuild.takes_in_flight;
+            self.purge(now, takes_in_flight);
+            let is_late = self
+                .rebuild
+                .as_ref()
+                .is_some_and(|rebuild| now.duration_since(rebuild.since) > REBUILD_WAIT_MAX);
             if self.desk.sent_count() == 0 || is_late {
                 self.finish_rebuild(now);
             }
@@ -147,7 +191,7 @@ impl Shard {
                 .iter()
                 .any(|topic| topic.stall.is_some_and(|stall| stall.takes_back))
             {
-                self.flight.purge(false);
+                self.purge(now, false);
             }
             for topic in 0..self.desk.topics.len() {
                 let desk = &mut self.desk.topics[topic];
@@ -159,6 +203,15 @@ impl Shard {
             }
         }
         self.desk.publish_flow(&self.settings.topics);
+    }
+
+    /// Takes back what librdkafka has queued. Not at every turn: a request that is half written is
+    /// taken back by closing its connection, and the answers under way on it are lost with it.
+    fn purge(&mut self, now: Instant, in_flight: bool) {
+        if self.purged_at.is_none_or(|at| now.duration_since(at) >= PURGE_PAUSE) {
+            self.purged_at = Some(now);
+            self.flight.purge(in_flight);
+        }
     }
 
     /// Hands over again what waits, oldest batch first: of one topic, or of all.

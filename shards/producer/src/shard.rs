@@ -88,6 +88,7 @@ pub(crate) struct Shard {
     /// The seats of batches out, oldest first.
     pub(crate) order: VecDeque<usize>,
     pub(crate) rebuild: Option<Rebuild>,
+    pub(crate) purged_at: Option<Instant>,
     /// True while a wake-up for reports is in the inbox. Set by librdkafka's threads, cleared here.
     pub(crate) is_woken: Arc<AtomicBool>,
     is_closed: bool,
@@ -123,6 +124,7 @@ impl Shard {
             desk,
             order: VecDeque::with_capacity(settings.batches_max),
             rebuild: None,
+            purged_at: None,
             is_woken,
             is_closed: false,
             is_troubled: false,
@@ -201,6 +203,8 @@ impl Shard {
             if desk.stall.is_some() || only.is_some_and(|only| only != topic.index()) {
                 continue;
             }
+            self.give_up_too_large(slot, chain, now);
+            let desk = &mut self.desk.topics[topic.index()];
             let partition_count = self.flight.partition_count(topic);
             let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, slot);
             let name = self.settings.topics.name(topic).unwrap_or_default();
