@@ -66,7 +66,8 @@ impl Engine {
         let homes: Vec<_> =
             (0..receiver_count).map(|_| bounded(settings.batches.per_receiver)).collect();
         let mut conf = settings.kafka.conf.clone();
-        let embedded = settings.kafka.embedded.then(|| start_embedded(&topics)).transpose();
+        let embedded =
+            settings.kafka.embedded.then(|| start_embedded(&topics, &notices_out)).transpose();
         let embedded = embedded.map_err(|why| vec![why])?;
         if let Some(embedded) = &embedded {
             conf.retain(|(key, _)| key != "bootstrap.servers");
@@ -259,8 +260,9 @@ impl Engine {
     }
 }
 
-fn start_embedded(topics: &Arc<TopicTable>) -> Result<Embedded, String> {
-    Embedded::start(topics.clone(), Box::new(std::io::BufWriter::new(std::io::stdout())))
+fn start_embedded(topics: &Arc<TopicTable>, notices: &Sender<Notice>) -> Result<Embedded, String> {
+    let out = std::io::BufWriter::new(std::io::stdout());
+    Embedded::start(topics.clone(), Box::new(out), notices.clone())
 }
 
 fn listen(settings: &Settings) -> Vec<Listen> {

@@ -164,6 +164,31 @@ fn rules_choose_topics_and_confine_what_senders_name() {
     });
 }
 
+/// The embedded Kafka ended in silence when a producer had made a topic before its reader did.
+#[test]
+fn topics_that_senders_name_one_after_the_other_are_printed() {
+    timed(seconds(60), || {
+        let configuration = embedded(
+            r#"
+            [topics]
+            allow = ["logs-*"]
+            [[rule]]
+            actions = [{ forward = "logs-{{appname}}" }]
+            "#,
+        );
+        let mut corndog = Corndog::start(CORNDOG, &configuration);
+        let mut sender = Sender::connect(corndog.address());
+        for number in 0..10 {
+            let payload = format!("payload{number}.");
+            sender.send_line(&format!("<134>1 - h app{number} - - - {payload}"));
+            let (_, line) = corndog.wait_stdout(&payload, seconds(10));
+            assert_eq!(printed(&line).0, format!("logs-app{number}"));
+        }
+        sender.finish();
+        corndog.stop().assert_all_delivered(10);
+    });
+}
+
 #[test]
 fn check_says_what_the_shipped_configuration_means() {
     timed(seconds(60), || {

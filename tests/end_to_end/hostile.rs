@@ -182,6 +182,24 @@ fn an_unfinished_frame_at_the_end_of_a_connection_is_delivered() {
     });
 }
 
+/// Each byte of the rest that is skipped began the frame's time anew.
+#[test]
+fn the_rest_of_an_oversize_frame_has_no_more_time() {
+    timed(seconds(60), || {
+        let limits = "[limits]\nframe = \"480 B\"\nframe_time = \"1 s\"";
+        let (ledger, ..) = beside_an_honest_neighbour(limits, |corndog| {
+            let mut slow = Sender::connect(corndog.address());
+            let start = Instant::now();
+            slow.send([b'x'; 600]);
+            while slow.try_send("x").is_ok() && !slow.is_closed() {
+                sleep(Duration::from_millis(100));
+                assert!(start.elapsed() < seconds(10), "it was never closed");
+            }
+        });
+        assert_eq!(ledger.delivered, ledger.received, "what came before the cut is a message");
+    });
+}
+
 #[test]
 fn a_slow_frame_is_closed_after_frame_time() {
     timed(seconds(60), || {

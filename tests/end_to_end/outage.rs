@@ -2,6 +2,7 @@
 //! lost.
 
 use crate::CORNDOG;
+use corndog_tests::mock::Mock;
 use corndog_tests::program::{Ended, printed_memory};
 use corndog_tests::senders::Flood;
 use corndog_tests::time::{full, seconds};
@@ -160,5 +161,22 @@ fn connections_cut_again_and_again_lose_and_duplicate_nothing() {
         corndog.stop().assert_all_delivered(80_000);
         let tally = tally(&read_all(&kafka.bootstrap(), "plain"), &sent);
         assert_eq!(tally, Tally::perfect());
+    });
+}
+
+/// A shard slept for good with all its batches at home: the age timer had taken the last one home,
+/// and whoever looked for it on behalf of the connections that waited found none to tell them of.
+#[test]
+fn a_small_pool_never_sleeps_on_empty_batches() {
+    timed_alone(seconds(60), || {
+        let mock = Mock::start();
+        mock.create_topic("plain", 4);
+        let more = "[batches]\nbytes = \"64 KiB\"\nper_receiver = 2\nage = \"1 ms\"\n\
+                    [limits]\nframe = \"1 KiB\"\n[kafka.conf]\n\"linger.ms\" = \"0\"";
+        let mut corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), more));
+        let flood = Flood::start(corndog.address(), 4, 20_000, 248, 10_000);
+        let sent = flood.finish();
+        assert_eq!(sent, [20_000; 4]);
+        corndog.stop().assert_all_delivered(80_000);
     });
 }

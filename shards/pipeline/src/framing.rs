@@ -151,6 +151,11 @@ impl Deframer {
         }
     }
 
+    /// True in the rest of a frame that was longer than `frame_bytes_max`.
+    pub fn is_skipping(&self) -> bool {
+        matches!(self.state, State::LineSkip | State::CountedSkip { .. })
+    }
+
     /// True from a frame's first byte (of its count, where counted) until its end was consumed;
     /// also in the skipped rest of an oversize one.
     ///

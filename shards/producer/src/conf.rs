@@ -52,6 +52,8 @@ pub(crate) struct ClientConf {
     pub(crate) pairs: Vec<(String, String)>,
     /// The largest MessageSet that librdkafka makes.
     pub(crate) batch_size: usize,
+    /// MessageSets are compressed: a record's size says little of whether it fits.
+    pub(crate) compresses: bool,
     /// How long a topic may be unknown before its records are given up.
     pub(crate) topic_unknown_ms_max: u64,
 }
@@ -68,6 +70,19 @@ pub fn check(user: &[(String, String)]) -> Result<Vec<String>, Vec<String>> {
             mistakes
                 .push(format!("kafka.conf.\"{key}\": {why}; see librdkafka's CONFIGURATION.md"));
         }
+    }
+    for (key, value) in user {
+        let is_broker = matches!(key.as_str(), "bootstrap.servers" | "metadata.broker.list");
+        if is_broker && value.trim().is_empty() {
+            mistakes
+                .push(format!("kafka.conf.\"{key}\": empty; name a broker, as \"broker1:9092\""));
+        }
+    }
+    if mistakes.is_empty()
+        && let Err(why) = crate::native::try_client(&ClientConf::new(user).pairs)
+    {
+        // What only shows between keys, or in the files that they name.
+        mistakes.push(format!("kafka.conf: librdkafka refuses these keys together: {why}"));
     }
     if mistakes.is_empty() { Ok(warnings(user)) } else { Err(mistakes) }
 }
@@ -117,8 +132,14 @@ impl ClientConf {
         let batch_size = number("batch.size").map_or(BATCH_SIZE_DEFAULT, |bytes| bytes as usize);
         let topic_unknown_ms_max = number(PROPAGATION_KEY).unwrap_or(PROPAGATION_MS_DEFAULT);
         let users = user.iter().filter(|(key, _)| key != PROPAGATION_KEY).cloned();
-        let mut conf =
-            ClientConf { pairs: pairs.chain(users).collect(), batch_size, topic_unknown_ms_max };
+        let mut conf = ClientConf {
+            pairs: pairs.chain(users).collect(),
+            batch_size,
+            compresses: ["compression.codec", "compression.type"]
+                .iter()
+                .any(|key| of_user(key).is_some_and(|codec| codec != "none")),
+            topic_unknown_ms_max,
+        };
         let propagation_ms = topic_unknown_ms_max.min(PROPAGATION_MS_EACH).to_string();
         conf.pairs.push((PROPAGATION_KEY.to_owned(), propagation_ms));
         conf

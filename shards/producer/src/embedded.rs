@@ -5,12 +5,14 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use corndog_pipeline::control::{Level, Notice};
 use corndog_pipeline::topics::{TopicIndex, TopicTable};
 use crossbeam_channel::Sender;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::mocking::MockCluster;
 use rdkafka::{Offset, TopicPartitionList};
@@ -19,6 +21,10 @@ use rdkafka::{Offset, TopicPartitionList};
 const PARTITIONS: i32 = 4;
 /// How long the reader waits for a record before it looks for new topics and flushes.
 const POLL_MAX: Duration = Duration::from_millis(20);
+/// How long it may take to start.
+const START_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long the end of the process waits for what is still to be printed.
+const STOP_TIME_MAX: Duration = Duration::from_secs(3);
 /// At the end: polls without a record after which all is taken to be printed.
 const LAST_POLLS: u32 = 20;
 
@@ -33,7 +39,11 @@ impl Embedded {
     /// Starts it. Each record of `topics` is printed as `TOPIC[PARTITION]@OFFSET PAYLOAD`.
     ///
     /// Errors: one sentence.
-    pub fn start(topics: Arc<TopicTable>, out: Box<dyn Write + Send>) -> Result<Embedded, String> {
+    pub fn start(
+        topics: Arc<TopicTable>,
+        out: Box<dyn Write + Send>,
+        notices: Sender<Notice>,
+    ) -> Result<Embedded, String> {
         let is_stopping = Arc::new(AtomicBool::new(false));
         let (ready, started) = crossbeam_channel::bounded(1);
         let stop = is_stopping.clone();
@@ -41,14 +51,19 @@ impl Embedded {
             .name("embedded kafka".into())
             .spawn(move || {
                 if let Err(why) = serve(&topics, out, &stop, &ready) {
-                    // The starter waits for this, or has it already and ends with the process.
-                    let _ = ready.send(Err(why));
+                    let text = format!("the embedded Kafka has ended: {why}");
+                    let notice = Notice::Said { level: Level::Error, kind: "embedded", text };
+                    let _ = notices.try_send(notice);
+                    let _ = ready.try_send(Err(why));
                 }
             })
             .map_err(|why| format!("kafka.embedded: no thread for it: {why}"))?;
         let servers = started
-            .recv()
-            .map_err(|_| "kafka.embedded: its thread ended".to_owned())?
+            .recv_timeout(START_TIME_MAX)
+            .map_err(|_| {
+                "kafka.embedded: it did not start within 2 s; is memory or a limit too low?"
+                    .to_owned()
+            })?
             .map_err(|why| format!("kafka.embedded: it cannot start: {why}"))?;
         Ok(Embedded { servers, is_stopping, thread: Some(thread) })
     }
@@ -62,6 +77,14 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.is_stopping.store(true, Ordering::Release);
+        let deadline = Instant::now() + STOP_TIME_MAX;
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            if Instant::now() >= deadline {
+                // Nobody reads stdout: the process ends without the rest.
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -115,7 +138,12 @@ fn follow(
     consumer: &BaseConsumer,
     name: &str,
 ) -> rdkafka::error::KafkaResult<()> {
-    cluster.create_topic(name, PARTITIONS, 1)?;
+    let made = cluster.create_topic(name, PARTITIONS, 1);
+    // A producer that asks for a topic makes it as well, and may have been quicker.
+    made.or_else(|why| match why.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::TopicAlreadyExists) => Ok(()),
+        _ => Err(why),
+    })?;
     let mut partitions = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
         partitions.add_partition_offset(name, partition, Offset::Beginning)?;

@@ -43,6 +43,11 @@ pub(crate) enum Event {
     Log { level: i32, text: String },
 }
 
+/// Makes a client with `conf` and ends it: what it refuses would be refused at start.
+pub(crate) fn try_client(conf: &[(String, String)]) -> Result<(), String> {
+    Client::new(conf, Box::new(|| {}), 0).map(drop)
+}
+
 /// A batch that is out, and how many of its records are with librdkafka.
 struct Seat {
     batch: Batch,
@@ -157,7 +162,12 @@ impl Flight {
         mut refused: impl FnMut(usize, Code),
     ) -> usize {
         let Some(seat) = &mut self.seats[slot] else { return 0 };
-        let Some(handle) = self.client.topic(seat.batch.chain_topic(chain), name) else { return 0 };
+        let Some(handle) = self.client.topic(seat.batch.chain_topic(chain), name) else {
+            let code = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG as Code;
+            let is_waiting = |&index: &usize| seat.batch.delivery(index) == Delivery::Waiting;
+            seat.batch.chain(chain).filter(is_waiting).for_each(|index| refused(index, code));
+            return 0;
+        };
         let topic = handle.topic;
         fill(seat, chain, slot, choose, &mut self.messages, &mut self.indexes);
         // All to one partition: librdkafka looks it up once.

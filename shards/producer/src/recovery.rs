@@ -24,8 +24,6 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// The pause before a record of an unknown topic is tried again; librdkafka asks that often.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
-/// Bytes that Kafka's record and batch headers add to a record that stands alone.
-const RECORD_OVERHEAD_BYTES: usize = 200;
 /// How much smaller MessageSets become when one was too large for its topic.
 const SHRINK_FACTOR: usize = 4;
 
@@ -100,10 +98,13 @@ impl Shard {
         if !failure.was_sent {
             return self.give_up(failure, Failed::MessageTooLarge);
         }
-        if bytes + RECORD_OVERHEAD_BYTES >= self.conf.batch_size {
+        // With anything beside it, the set would be larger than `batch.size`: it was alone.
+        if bytes >= self.conf.batch_size {
             let topic = failure.topic.index();
             let known = self.desk.topics[topic].too_large.map_or(bytes, |(known, _)| known);
-            self.desk.topics[topic].too_large = Some((bytes.min(known), now));
+            if !self.conf.compresses {
+                self.desk.topics[topic].too_large = Some((bytes.min(known), now));
+            }
             // The others of its size come back before they are refused one by one.
             self.stall(topic, now, true);
             return self.give_up(failure, Failed::MessageTooLarge);
@@ -185,12 +186,9 @@ impl Shard {
                 self.finish_rebuild(now);
             }
         } else {
-            if self
-                .desk
-                .topics
-                .iter()
-                .any(|topic| topic.stall.is_some_and(|stall| stall.takes_back))
-            {
+            if self.desk.topics.iter().any(|topic| {
+                topic.sent_count > 0 && topic.stall.is_some_and(|stall| stall.takes_back)
+            }) {
                 self.purge(now, false);
             }
             for topic in 0..self.desk.topics.len() {

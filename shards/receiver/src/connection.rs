@@ -31,8 +31,9 @@ const DRAIN_QUIET: Duration = Duration::from_millis(5);
 /// At a drain: bytes read from one connection. More than a kernel holds by default (tcp_rmem), and
 /// a bound where the sender never stops.
 const DRAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// At a drain: how long one connection is read.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+/// At a drain: how long one connection is read; the time in which it waits for a batch is not
+/// counted, `limits.drain_time` is the limit of that.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Bytes that a connection's buffer may grow to.
 pub const fn buffer_bytes_max(frame_bytes_max: usize) -> usize {
@@ -113,6 +114,8 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
     consumed: usize,
     filled: usize,
+    /// A frame has ended since `Watch::frame_since` was set.
+    has_ended_frame: bool,
     /// A frame that waits for a batch: its place in the buffer, and whether it was cut.
     pending: Option<(usize, usize, bool)>,
     now: Instant,
@@ -132,6 +135,7 @@ impl Connection {
             buffer: vec![0; BUFFER_BYTES_MIN],
             consumed: 0,
             filled: 0,
+            has_ended_frame: false,
             pending: None,
             now,
             time: Timestamp::now(),
@@ -194,11 +198,11 @@ impl Connection {
 
     /// At a drain: reads what the kernel holds, within bounds.
     async fn read_rest(&mut self) -> End {
-        let began = Instant::now();
+        let mut reading = Duration::ZERO;
         let mut bytes = 0;
         loop {
             self.take_frames().await;
-            let is_over = bytes >= DRAIN_BYTES_MAX || began.elapsed() >= DRAIN_TIME_MAX;
+            let is_over = bytes >= DRAIN_BYTES_MAX || reading >= DRAIN_TIME_MAX;
             if is_over || self.shard.phase() == Phase::Aborting {
                 return End::Told(Order::Drain);
             }
@@ -206,7 +210,10 @@ impl Connection {
                 Timer::new(DRAIN_QUIET).await;
                 None
             };
-            match or(async { Some(self.read().await) }, quiet).await {
+            let began = Instant::now();
+            let read = or(async { Some(self.read().await) }, quiet).await;
+            reading += began.elapsed();
+            match read {
                 None => return End::Told(Order::Drain),
                 Some(Ok(0)) => return End::Eof,
                 Some(Ok(read)) => bytes += read,
@@ -280,12 +287,16 @@ impl Connection {
             }
             self.pending = None;
         }
-        for taken in 0..TURN_FRAMES_MAX {
+        for _ in 0..TURN_FRAMES_MAX {
+            let was_skipping = self.deframer.is_skipping();
             let step = self.deframer.next(&self.buffer[self.consumed..self.filled]);
             self.consumed += step.consumed;
+            // The rest of a frame that was cut belongs to its time.
+            self.has_ended_frame |= was_skipping && !self.deframer.is_skipping();
+            self.has_ended_frame |= step.frame.is_some_and(|frame| !frame.truncated);
             let Some(frame) = step.frame else {
                 if step.consumed == 0 {
-                    self.note_frame(taken > 0);
+                    self.note_frame();
                     return Turn::NeedsBytes;
                 }
                 continue;
@@ -300,7 +311,8 @@ impl Connection {
     }
 
     /// Notes when the frame that is not complete yet began.
-    fn note_frame(&self, is_new: bool) {
+    fn note_frame(&mut self) {
+        let is_new = std::mem::take(&mut self.has_ended_frame);
         let is_mid_frame = self.deframer.is_mid_frame(self.consumed == self.filled);
         let since = match self.watch.frame_since.get() {
             Some(since) if !is_new => since,

@@ -178,6 +178,10 @@ impl Shard {
             has_come = true;
         }
         self.counters().batches_empty.set(pool.empty_count() as u64);
+        if has_come {
+            // Whoever takes a batch home tells those that wait: the next look may find none.
+            self.held.borrow_mut().drain(..).for_each(Waker::wake);
+        }
         has_come
     }
 
@@ -200,14 +204,15 @@ impl Shard {
         !self.held.borrow().is_empty()
     }
 
-    /// Wakes the connections that wait, if a batch has come home or nothing will.
+    /// Wakes the connections that wait, if a batch is empty or none will be. True if one has come.
     pub(crate) fn wake_held(&self) -> bool {
-        let has_come = self.take_home(&mut self.work.borrow_mut().pool);
-        let wakes = has_come || self.phase() == Phase::Aborting;
-        if wakes {
+        let pool = &mut self.work.borrow_mut().pool;
+        let has_come = self.take_home(pool);
+        // By state, not by what this look found: another may have taken the last batch home.
+        if pool.empty_count() > 0 || self.phase() == Phase::Aborting {
             self.held.borrow_mut().drain(..).for_each(Waker::wake);
         }
-        wakes
+        has_come
     }
 
     /// Sends the open batches that are due; all of them where `now` is `None`. Says when the next
