@@ -13,6 +13,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("queue.buffering.max.kbytes", "2147483647"),
     // New partitions are used after a minute.
     ("topic.metadata.refresh.interval.ms", "60000"),
+    // Our partitioner is asked, not librdkafka's sticky one: it learns the partition count.
+    ("sticky.partitioning.linger.ms", "0"),
     ("client.id", "corndog"),
     // Its log comes through our queue, into our log.
     ("log.queue", "true"),
@@ -28,6 +30,10 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "delivery.report.only.error",
         "every record's report is needed for the ledger; remove the key",
+    ),
+    (
+        "sticky.partitioning.linger.ms",
+        "the records of one batch without a key go to one partition as it is; remove the key",
     ),
     (
         "partitioner",
