@@ -19,7 +19,7 @@ use crate::ledger::Books;
 /// How long all shards together may take to say that they are up.
 const START_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long shards that were told to end at once may take.
-const ABORT_TIME_MAX: Duration = Duration::from_secs(5);
+pub const ABORT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often every receiver is woken from outside; see `Kick`. It bounds how long one may sleep
 /// that should not, and costs about 20 us.
 const KICK: Duration = Duration::from_millis(50);

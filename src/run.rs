@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::LogFormat;
 use crate::config::{self, Settings};
-use crate::engine::Engine;
+use crate::engine::{ABORT_TIME_MAX, Engine};
 use crate::ledger::{Books, by_reason};
 use crate::memory::MemorySum;
 use crate::report::Report;
@@ -166,9 +166,6 @@ struct Run {
     statistics_at: Instant,
     received_before: u64,
 }
-
-/// How long shards that were told to end at once may take before the process ends without them.
-const ABORT_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl Run {
     fn new(engine: Engine, drain_time: Duration) -> Run {
