@@ -29,10 +29,9 @@ pub use environment::environment;
 pub use file::{find_file, read_file};
 pub use kafka::KafkaSettings;
 pub use listen::ListenSettings;
-pub use topics::TopicSettings;
 
 use crate::cores::{self, CorePlan};
-use corndog_pipeline::rules::RuleConfig;
+use corndog_pipeline::rules::{RoutingConfig, RuleConfig};
 use environment::Overlay;
 use section::{Mistakes, Section, show};
 use std::fmt;
@@ -63,8 +62,8 @@ pub struct Settings {
     pub listen: Vec<ListenSettings>,
     /// Where records go.
     pub kafka: KafkaSettings,
-    /// Which topics message data may name.
-    pub topics: TopicSettings,
+    /// Which topics records may go to, and what becomes of the others.
+    pub routing: RoutingConfig,
     /// Tried in order; at least one.
     pub rules: Vec<RuleConfig>,
 }
@@ -130,13 +129,13 @@ impl Settings {
         let listen = listen::read(file.entries("listen", later::LISTEN), &mistakes);
         let kafka_section = file.section("kafka", later::KAFKA);
         let kafka = kafka::read(kafka_section, &overlay, environment, &mut warnings);
-        let topics = topics::read(file.section("topics", later::TOPICS));
-        let confined = rules::Topics { kafka: &kafka, topics: &topics };
+        let routing = topics::read(file.section("topics", later::TOPICS));
+        let confined = rules::Topics { kafka: &kafka, routing: &routing };
         let entries = file.entries("rule", later::RULE);
         let rules = rules::read(entries, &confined, &mistakes, &mut warnings);
         file.finish();
 
-        let settings = Settings { cores, batches, limits, listen, kafka, topics, rules };
+        let settings = Settings { cores, batches, limits, listen, kafka, routing, rules };
         settings.check_together(&mistakes);
         match mistakes.into_list() {
             list if list.is_empty() => Ok((settings, warnings)),

@@ -55,8 +55,10 @@ impl Engine {
     /// Starts all shards and waits until each is up. Nothing is accepted before [`Engine::go`].
     ///
     /// Errors: what refused to start, a sentence each; everything is ended again then.
-    pub fn start(settings: &Settings, rules: RuleSet) -> Result<Engine, Vec<String>> {
-        let topics = Arc::new(TopicTable::new(rules.configured_topics(), settings.topics.distinct));
+    pub fn start(settings: &Settings, mut rules: RuleSet) -> Result<Engine, Vec<String>> {
+        let topics =
+            Arc::new(TopicTable::new(rules.configured_topics(), settings.routing.distinct));
+        rules.place(&topics).map_err(|why| vec![why])?;
         let receiver_count = settings.cores.receivers.len();
         let batches_max = receiver_count * settings.batches.per_receiver;
         let (notices_out, notices) = bounded(NOTICES_MAX);

@@ -2,6 +2,7 @@
 
 use corndog_pipeline::batch::{Batch, batch_records_max};
 use corndog_pipeline::ruleset::{PATTERN_CACHE_BYTES_MAX, RuleSet};
+use corndog_pipeline::topics::RELOADED_TOPICS_MAX;
 
 use crate::config::Settings;
 
@@ -33,7 +34,8 @@ impl MemorySum {
     pub fn new(settings: &Settings, rules: &RuleSet) -> MemorySum {
         let receivers = settings.cores.receivers.len();
         let batches = receivers * settings.batches.per_receiver;
-        let topics_max = rules.configured_topics().len() + settings.topics.distinct;
+        let topics_max =
+            rules.configured_topics().len() + RELOADED_TOPICS_MAX + settings.routing.distinct;
         let batch_bytes = settings.batches.bytes;
         let tables = Batch::memory_bytes(batch_bytes, topics_max) - batch_bytes;
         let buffer_max = corndog_receiver::buffer_bytes_max(settings.limits.frame_bytes_max);

@@ -50,9 +50,7 @@ fn plan(file: Option<&str>, found: impl FnOnce(&str)) -> Result<Plan, Vec<String
     };
     let (settings, warnings) = Settings::from_toml(&text, &environment, &cores::allowed())
         .map_err(|mistakes| in_file(mistakes.into_iter().map(|mistake| mistake.0).collect()))?;
-    let topics = &settings.topics;
-    let rules = RuleSet::compile(&settings.rules, &topics.allow, topics.fallback.as_deref())
-        .map_err(in_file)?;
+    let rules = RuleSet::compile(&settings.rules, &settings.routing).map_err(in_file)?;
     Ok(Plan { path, settings, rules, warnings })
 }
 

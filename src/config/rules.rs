@@ -7,27 +7,18 @@
 use super::kafka::KafkaSettings;
 use super::limits::{PATTERN_BYTES_MAX, RULES_MAX, TEMPLATE_BYTES_MAX};
 use super::section::{Mistakes, Section, nearest, show};
-use super::topics::TopicSettings;
-use corndog_pipeline::rules::{ActionConfig, Field, RuleConfig};
+use corndog_pipeline::rules::{
+    ActionConfig, Field, ForwardConfig, MatcherConfig, PayloadFormat, RoutingConfig, RuleConfig,
+};
 use corndog_pipeline::ruleset::RuleSet;
 use toml::Value;
-
-const FIELDS: [(&str, Field); 7] = [
-    ("msg", Field::Msg),
-    ("hostname", Field::Hostname),
-    ("appname", Field::Appname),
-    ("procid", Field::Procid),
-    ("msgid", Field::Msgid),
-    ("facility", Field::Facility),
-    ("severity", Field::Severity),
-];
 
 /// What an action without a topic needs, and what confines one with a template.
 pub struct Topics<'a> {
     /// For `kafka.topic`.
     pub kafka: &'a KafkaSettings,
     /// For `topics.allow`.
-    pub topics: &'a TopicSettings,
+    pub routing: &'a RoutingConfig,
 }
 
 /// Reads all rules; `None` when the file has none.
@@ -56,7 +47,8 @@ pub fn read(
     }
     let rules: Vec<RuleConfig> =
         entries.into_iter().map(|entry| read_rule(entry, topics)).collect();
-    let ends_all = |rule: &RuleConfig| rule.regex.is_none() && !rule.actions.is_empty();
+    let ends_all =
+        |rule: &RuleConfig| rule.matcher == MatcherConfig::Always && !rule.actions.is_empty();
     let last = rules.iter().position(ends_all).map_or(rules.len(), |index| index + 1);
     if last < rules.len() {
         warnings.push(format!(
@@ -85,7 +77,8 @@ fn read_rule(mut entry: Section<'_>, topics: &Topics<'_>) -> RuleConfig {
     let path = entry.path().to_owned();
     let mistakes = entry.mistakes;
     entry.finish();
-    let rule = RuleConfig { name, field, regex, actions };
+    let matcher = regex.map_or(MatcherConfig::Always, MatcherConfig::Regex);
+    let rule = RuleConfig { name, field, matcher, actions };
     if mistakes.count() == mistakes_before {
         compile(&rule, &path, topics, mistakes);
     }
@@ -97,9 +90,10 @@ fn compile(rule: &RuleConfig, path: &str, topics: &Topics<'_>, mistakes: &Mistak
     // A mistake in the list itself is noted already; then every topic may pass.
     let all = ["*".to_owned()];
     let is_mistaken = mistakes.concern(&["topics", "topics.allow"]);
-    let allow = if is_mistaken { &all } else { topics.topics.allow.as_slice() };
+    let allow = if is_mistaken { &all } else { topics.routing.allow.as_slice() };
     let rule = RuleConfig { name: String::new(), ..rule.clone() };
-    let refusals = RuleSet::compile(&[rule], allow, None).err().unwrap_or_default();
+    let routing = RoutingConfig { allow: allow.to_vec(), ..topics.routing.clone() };
+    let refusals = RuleSet::compile(&[rule], &routing).err().unwrap_or_default();
     for refusal in refusals {
         let refusal = refusal.strip_prefix("rule 1: ").unwrap_or(&refusal);
         match refusal.split_once(": ") {
@@ -111,14 +105,14 @@ fn compile(rule: &RuleConfig, path: &str, topics: &Topics<'_>, mistakes: &Mistak
 
 fn read_field(entry: &mut Section<'_>) -> Field {
     let Some(name) = entry.text("field", "msg") else { return Field::Msg };
-    if let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) {
-        return *field;
+    if let Some(field) = Field::parse(&name) {
+        return field;
     }
-    let names = FIELDS.map(|(known, _)| known);
+    let names = Field::NAMED.map(|(known, _)| known);
     let shown = show(&Value::String(name.clone()));
     let sentence = match nearest(&name, &names) {
         _ if name.starts_with("sd.") => {
-            format!("{shown} is an unknown field; this version has {} alone", names.join(", "))
+            format!("{shown} is no field of structured data; write sd.ID.PARAM")
         }
         Some(near) => format!("{shown} is an unknown field; did you mean \"{near}\"?"),
         None => format!("{shown} is an unknown field; write one of {}", names.join(", ")),
@@ -159,7 +153,7 @@ fn read_actions(entry: &mut Section<'_>, topics: &Topics<'_>) -> Vec<ActionConfi
         match (actions.last(), &action) {
             (None, _) => actions.push(action),
             // What a hotdog user writes out of habit: forward ends the message already.
-            (Some(ActionConfig::Forward { .. }), ActionConfig::Stop) if index == 1 => {}
+            (Some(ActionConfig::Forward(_)), ActionConfig::Stop) if index == 1 => {}
             (Some(_), _) => {
                 let sentence = "never runs, because forward or stop before it ends the message; \
                                 remove it, or give it a rule of its own";
@@ -238,7 +232,12 @@ fn read_forward(
         );
     }
     if topic.is_empty() {
-        return ActionConfig::Forward { topic: topics.kafka.topic.clone(), key };
+        let topic = topics.kafka.topic.clone();
+        return ActionConfig::Forward(forward(topic, key));
     }
-    ActionConfig::Forward { topic, key }
+    ActionConfig::Forward(forward(topic, key))
+}
+
+fn forward(topic: String, key: Option<String>) -> ForwardConfig {
+    ForwardConfig { topic, key, headers: Vec::new(), format: PayloadFormat::default() }
 }

@@ -1,7 +1,7 @@
 //! The shared cases of `tests/cases/config.toml`, and the reference file itself.
 
 use super::*;
-use corndog_pipeline::rules::ActionConfig;
+use corndog_pipeline::rules::{ActionConfig, ForwardConfig};
 use std::collections::BTreeMap;
 use toml::Table;
 
@@ -40,9 +40,9 @@ fn means(settings: &Settings) -> BTreeMap<String, String> {
         ("embedded", settings.kafka.embedded.to_string()),
         ("topic", settings.kafka.topic.clone()),
         ("conf", conf.join(" ")),
-        ("allow", settings.topics.allow.join(" ")),
-        ("fallback", settings.topics.fallback.clone().unwrap_or_default()),
-        ("distinct", settings.topics.distinct.to_string()),
+        ("allow", settings.routing.allow.join(" ")),
+        ("fallback", settings.routing.fallback.clone().unwrap_or_default()),
+        ("distinct", settings.routing.distinct.to_string()),
         ("rules", rules.join(" | ")),
     ];
     pairs.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
@@ -53,9 +53,14 @@ fn rule_means(rule: &RuleConfig) -> String {
         .actions
         .iter()
         .map(|action| match action {
-            ActionConfig::Forward { topic, key: None } => format!("forward {topic}"),
-            ActionConfig::Forward { topic, key: Some(key) } => format!("forward {topic} by {key}"),
+            ActionConfig::Forward(ForwardConfig { topic, key: None, .. }) => {
+                format!("forward {topic}")
+            }
+            ActionConfig::Forward(ForwardConfig { topic, key: Some(key), .. }) => {
+                format!("forward {topic} by {key}")
+            }
             ActionConfig::Stop => "stop".to_owned(),
+            other => format!("{other:?}"),
         })
         .collect();
     let regex = rule.regex.as_deref().unwrap_or("always");

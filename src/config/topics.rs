@@ -2,22 +2,12 @@
 
 use super::limits::{ALLOW_PATTERNS_MAX, DISTINCT_TOPICS};
 use super::section::{Section, show};
+use corndog_pipeline::rules::RoutingConfig;
 use corndog_pipeline::topics::{TOPIC_NAME_BYTES_MAX, is_legal};
 use toml::Value;
 
-/// Confines topics that come from message data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicSettings {
-    /// Patterns with `*`; needed where a topic comes from message data.
-    pub allow: Vec<String>,
-    /// Where a refused topic's record goes; `None`: it is dropped.
-    pub fallback: Option<String>,
-    /// How many topics a template may name.
-    pub distinct: usize,
-}
-
 /// Reads the section.
-pub fn read(mut section: Section<'_>) -> TopicSettings {
+pub fn read(mut section: Section<'_>) -> RoutingConfig {
     let allow = section.texts("allow", "[\"logs-*\"]");
     if allow.len() > ALLOW_PATTERNS_MAX {
         let count = allow.len();
@@ -43,7 +33,7 @@ pub fn read(mut section: Section<'_>) -> TopicSettings {
     }
     let distinct = super::count(section.number("distinct", &DISTINCT_TOPICS));
     section.finish();
-    TopicSettings { allow, fallback, distinct }
+    RoutingConfig { allow, fallback, distinct, ..RoutingConfig::default() }
 }
 
 /// `None` for a topic that may be written to; else why not and what to do.

@@ -1,7 +1,10 @@
 //! A batch: an arena of bytes with the offsets of the records in it.
 //!
 //! ```text
-//! arena:   [key0 payload0 key1 payload1 ... | free]      records: offsets into it
+//! arena:   [record0 record1 ... | free]                  entries: offsets into it
+//! record:  [key | headers | payload]                     or, where there are dead letters:
+//!          [key | headers | rule listener peer frame]    with the payload inside of the frame, or
+//!          [key | headers | rule listener peer frame | payload]
 //! ```
 //!
 //! It goes out full and comes home empty. While it is out, the producer gives librdkafka the bytes
@@ -9,6 +12,9 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
+
+use crate::record::{Origin, Record};
 use crate::topics::{Lane, TopicIndex};
 
 /// Arena bytes for which a batch has room for one record: the bound on records in a batch, and with
@@ -36,16 +42,32 @@ pub enum Delivery {
     Failed,
 }
 
-/// One record's place in the arena: `[key | payload]` from `start`.
+/// One record's place in the arena.
 #[derive(Debug, Clone)]
-struct Record {
+struct Entry {
+    /// Milliseconds since 1970.
+    time_ms: i64,
     start: u32,
     key_bytes: u32,
+    headers_bytes: u32,
+    payload_start: u32,
     payload_bytes: u32,
+    /// What stands between headers and frame; 0: there is no origin.
+    origin_bytes: u32,
+    frame_bytes: u32,
     /// The next record of the same topic in this batch.
     next: u32,
     chain: u16,
     delivery: Delivery,
+    /// It has a time that is not when it was received.
+    has_own_time: bool,
+}
+
+impl Entry {
+    fn headers_start(&self) -> usize {
+        let key_bytes = if self.key_bytes == NO_KEY { 0 } else { self.key_bytes };
+        (self.start + key_bytes) as usize
+    }
 }
 
 /// The records of one topic in one batch, linked in the order of their arrival.
@@ -62,10 +84,10 @@ struct Chain {
 pub struct Batch {
     home: usize,
     bytes: Vec<u8>,
-    records: Vec<Record>,
+    entries: Vec<Entry>,
     chains: Vec<Chain>,
-    /// The chain written last: most batches hold one topic.
-    chain_last: usize,
+    /// Where a topic's chain is, if it has one here.
+    chain_by_topic: Box<[u16]>,
     pub(crate) lane: Lane,
     pub(crate) opened_at: Option<Instant>,
 }
@@ -76,9 +98,9 @@ impl Batch {
         Batch {
             home,
             bytes: Vec::with_capacity(bytes),
-            records: Vec::with_capacity(batch_records_max(bytes)),
+            entries: Vec::with_capacity(batch_records_max(bytes)),
             chains: Vec::with_capacity(topics_max),
-            chain_last: 0,
+            chain_by_topic: vec![0; topics_max].into(),
             lane: Lane::Flowing,
             opened_at: None,
         }
@@ -87,8 +109,8 @@ impl Batch {
     /// Bytes of memory that one batch reserves, for the sum that is printed at start.
     pub fn memory_bytes(bytes: usize, topics_max: usize) -> usize {
         bytes
-            + batch_records_max(bytes) * size_of::<Record>()
-            + topics_max * size_of::<Chain>()
+            + batch_records_max(bytes) * size_of::<Entry>()
+            + topics_max * (size_of::<Chain>() + size_of::<u16>())
             + size_of::<Batch>()
     }
 
@@ -104,38 +126,52 @@ impl Batch {
 
     /// Records in it.
     pub fn record_count(&self) -> usize {
-        self.records.len()
+        self.entries.len()
     }
 
     /// True if it holds no record.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.entries.is_empty()
     }
 
     /// Writes one record behind the others, or says `false` and changes nothing where it has no
     /// room left.
     ///
     /// Cost:   one copy, no allocation.
-    pub fn try_push(&mut self, topic: TopicIndex, key: Option<&[u8]>, payload: &[u8]) -> bool {
-        let key_bytes = key.map_or(0, <[u8]>::len);
+    pub fn try_push(&mut self, record: &Record<'_>, received: Timestamp) -> bool {
         let room = self.bytes.capacity() - self.bytes.len();
-        if key_bytes + payload.len() > room || self.records.len() == self.records.capacity() {
+        if record.arena_bytes() > room || self.entries.len() == self.entries.capacity() {
             return false;
         }
-        let Some(chain) = self.chain_of(topic) else { return false };
-        let start = self.bytes.len() as u32;
-        if let Some(key) = key {
-            self.bytes.extend_from_slice(key);
-        }
-        self.bytes.extend_from_slice(payload);
-        let index = self.records.len() as u32;
-        self.records.push(Record {
-            start,
-            key_bytes: if key.is_some() { key_bytes as u32 } else { NO_KEY },
-            payload_bytes: payload.len() as u32,
+        let Some(chain) = self.chain_of(record.topic) else { return false };
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(record.key.unwrap_or_default());
+        self.bytes.extend_from_slice(record.headers);
+        let origin_bytes = record.origin.as_ref().map_or(0, |origin| origin.write(&mut self.bytes));
+        let payload_start = match record.payload_in_frame() {
+            Some(offset) => {
+                let frame_bytes = record.origin.map_or(0, |origin| origin.frame.len());
+                self.bytes.len() - frame_bytes + offset
+            }
+            None => {
+                self.bytes.extend_from_slice(record.payload);
+                self.bytes.len() - record.payload.len()
+            }
+        };
+        let index = self.entries.len() as u32;
+        self.entries.push(Entry {
+            time_ms: record.time.unwrap_or(received).as_millisecond(),
+            start: start as u32,
+            key_bytes: record.key.map_or(NO_KEY, |key| key.len() as u32),
+            headers_bytes: record.headers.len() as u32,
+            payload_start: payload_start as u32,
+            payload_bytes: record.payload.len() as u32,
+            origin_bytes: origin_bytes as u32,
+            frame_bytes: record.origin.map_or(0, |origin| origin.frame.len()) as u32,
             next: NO_RECORD,
             chain: chain as u16,
             delivery: Delivery::Waiting,
+            has_own_time: record.time.is_some(),
         });
         self.link(chain, index);
         true
@@ -143,33 +179,25 @@ impl Batch {
 
     /// The chain of `topic`, opened if this is its first record; `None` if there are too many.
     fn chain_of(&mut self, topic: TopicIndex) -> Option<usize> {
-        if let Some(chain) = self.chains.get(self.chain_last)
-            && chain.topic == topic
-        {
-            return Some(self.chain_last);
+        let known = usize::from(*self.chain_by_topic.get(topic.index())?);
+        // What a batch held before it was emptied does not count: the chain has to say the same.
+        if self.chains.get(known).is_some_and(|chain| chain.topic == topic) {
+            return Some(known);
         }
-        let found = self.chains.iter().position(|chain| chain.topic == topic);
-        self.chain_last = match found {
-            Some(index) => index,
-            None if self.chains.len() == self.chains.capacity() => return None,
-            None => {
-                self.chains.push(Chain {
-                    topic,
-                    head: NO_RECORD,
-                    tail: NO_RECORD,
-                    record_count: 0,
-                });
-                self.chains.len() - 1
-            }
-        };
-        Some(self.chain_last)
+        let chain = self.chains.len();
+        if chain == self.chains.capacity() {
+            return None;
+        }
+        self.chains.push(Chain { topic, head: NO_RECORD, tail: NO_RECORD, record_count: 0 });
+        self.chain_by_topic[topic.index()] = chain as u16;
+        Some(chain)
     }
 
     fn link(&mut self, chain: usize, index: u32) {
         let chain = &mut self.chains[chain];
         match chain.tail {
             NO_RECORD => chain.head = index,
-            tail => self.records[tail as usize].next = index,
+            tail => self.entries[tail as usize].next = index,
         }
         chain.tail = index;
         chain.record_count += 1;
@@ -195,47 +223,74 @@ impl Batch {
         let mut next = self.chains[chain].head;
         std::iter::from_fn(move || {
             let index = (next != NO_RECORD).then_some(next as usize)?;
-            next = self.records[index].next;
+            next = self.entries[index].next;
             Some(index)
         })
     }
 
     /// A record's topic.
     pub fn topic(&self, index: usize) -> TopicIndex {
-        self.chains[usize::from(self.records[index].chain)].topic
+        self.chains[usize::from(self.entries[index].chain)].topic
     }
 
     /// A record's key; `None` is a record without one.
     pub fn key(&self, index: usize) -> Option<&[u8]> {
-        let record = &self.records[index];
-        let start = record.start as usize;
-        (record.key_bytes != NO_KEY).then(|| &self.bytes[start..start + record.key_bytes as usize])
+        let entry = &self.entries[index];
+        let start = entry.start as usize;
+        (entry.key_bytes != NO_KEY).then(|| &self.bytes[start..start + entry.key_bytes as usize])
+    }
+
+    /// A record's headers, encoded; see `record::headers`.
+    pub fn headers(&self, index: usize) -> &[u8] {
+        let entry = &self.entries[index];
+        let start = entry.headers_start();
+        &self.bytes[start..start + entry.headers_bytes as usize]
     }
 
     /// A record's payload.
     pub fn payload(&self, index: usize) -> &[u8] {
-        let record = &self.records[index];
-        let key_bytes = if record.key_bytes == NO_KEY { 0 } else { record.key_bytes as usize };
-        let start = record.start as usize + key_bytes;
-        &self.bytes[start..start + record.payload_bytes as usize]
+        let entry = &self.entries[index];
+        let start = entry.payload_start as usize;
+        &self.bytes[start..start + entry.payload_bytes as usize]
+    }
+
+    /// A record's time, in milliseconds since 1970.
+    pub fn time_ms(&self, index: usize) -> i64 {
+        self.entries[index].time_ms
+    }
+
+    /// True if a record's time is not when it was received, so that Kafka has to be told.
+    pub fn has_own_time(&self, index: usize) -> bool {
+        self.entries[index].has_own_time
+    }
+
+    /// What a record was made of, where that was kept.
+    pub fn origin(&self, index: usize) -> Option<Origin<'_>> {
+        let entry = &self.entries[index];
+        if entry.origin_bytes == 0 {
+            return None;
+        }
+        let start = entry.headers_start() + entry.headers_bytes as usize;
+        let frame_start = start + entry.origin_bytes as usize;
+        let frame = &self.bytes[frame_start..frame_start + entry.frame_bytes as usize];
+        Origin::read(&self.bytes[start..frame_start], frame)
     }
 
     /// Where a record stands.
     pub fn delivery(&self, index: usize) -> Delivery {
-        self.records[index].delivery
+        self.entries[index].delivery
     }
 
     /// Notes where a record stands.
     pub fn set_delivery(&mut self, index: usize, delivery: Delivery) {
-        self.records[index].delivery = delivery;
+        self.entries[index].delivery = delivery;
     }
 
     /// Empties it. Its memory stays.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.records.clear();
+        self.entries.clear();
         self.chains.clear();
-        self.chain_last = 0;
         self.opened_at = None;
     }
 }

@@ -5,10 +5,10 @@ use regex_automata::meta::{Config, Regex};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 
-use crate::rules::{ActionConfig, RuleConfig};
+use crate::rules::{ActionConfig, ForwardConfig, MatcherConfig, RuleConfig};
 use crate::ruleset::{Action, Matcher, PATTERN_CACHE_BYTES_MAX, Rule, Topic};
 use crate::template::Template;
-use crate::topics::{self, TopicIndex};
+use crate::topics;
 
 /// Bytes of one compiled pattern.
 const PATTERN_BYTES_MAX: usize = 1024 * 1024;
@@ -36,13 +36,18 @@ struct Pattern {
 
 impl Compiler<'_> {
     pub(crate) fn rule(&mut self, rule: &RuleConfig) -> Result<Rule, String> {
-        let pattern = rule.regex.as_deref().map(compile_pattern).transpose()?;
+        let pattern = match &rule.matcher {
+            MatcherConfig::Always => None,
+            MatcherConfig::Regex(pattern) => Some(compile_pattern(pattern)?),
+            MatcherConfig::Jmespath(_) => return Err("jmespath: not built yet".into()),
+        };
         let groups = pattern.as_ref().map_or(&[][..], |pattern| &pattern.groups);
         let action = match rule.actions.first() {
             Some(ActionConfig::Stop) => Action::Stop,
-            Some(ActionConfig::Forward { topic, key }) => {
+            Some(ActionConfig::Forward(ForwardConfig { topic, key, .. })) => {
                 self.forward(topic, key.as_deref(), groups)?
             }
+            Some(_) => return Err("actions: not built yet".into()),
             None => {
                 return Err(
                     "actions: there is none; add { forward = \"topic\" } or { stop = true }".into(),
@@ -57,7 +62,7 @@ impl Compiler<'_> {
             }
             _ => Matcher::Always,
         };
-        Ok(Rule { field: rule.field, matcher, action })
+        Ok(Rule { field: rule.field.clone(), matcher, action })
     }
 
     fn forward(
@@ -100,12 +105,12 @@ impl Compiler<'_> {
     }
 
     /// The number of a topic that the configuration names.
-    pub(crate) fn configured(&mut self, name: &str) -> TopicIndex {
+    pub(crate) fn configured(&mut self, name: &str) -> usize {
         let known = self.configured_topics.iter().position(|topic| topic == name);
-        TopicIndex::new(known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             self.configured_topics.push(name.into());
             self.configured_topics.len() - 1
-        }))
+        })
     }
 }
 

@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+pub mod caret;
 mod compiler;
 pub mod control;
 pub mod counters;
 pub mod framing;
 pub mod message;
 pub mod pool;
+pub mod record;
 mod rfc3164;
 mod rfc5424;
 pub mod rules;

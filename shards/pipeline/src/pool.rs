@@ -6,8 +6,11 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::batch::Batch;
-use crate::topics::{Lane, TopicIndex};
+use crate::record::Record;
+use crate::topics::Lane;
 
 /// What became of a record offered to the pool.
 #[derive(Debug)]
@@ -65,26 +68,25 @@ impl Pool {
     pub fn append(
         &mut self,
         now: Instant,
+        received: Timestamp,
         lane: Lane,
-        topic: TopicIndex,
-        key: Option<&[u8]>,
-        payload: &[u8],
+        record: &Record<'_>,
     ) -> Append {
-        if key.map_or(0, <[u8]>::len) + payload.len() > self.batch_bytes {
+        if record.arena_bytes() > self.batch_bytes {
             return Append::TooLarge;
         }
-        let topic_lane = self.topic_lanes[topic.index()];
+        let topic_lane = self.topic_lanes[record.topic.index()];
         if topic_lane != lane {
             if let Some(batch) = self.seal(topic_lane) {
                 return Append::Sealed(batch);
             }
-            self.topic_lanes[topic.index()] = lane;
+            self.topic_lanes[record.topic.index()] = lane;
         }
         if self.open[lane as usize].is_none() && !self.open_batch(now, lane) {
             return Append::NoEmptyBatch;
         }
         let open = self.open[lane as usize].as_mut();
-        if open.is_some_and(|batch| batch.try_push(topic, key, payload)) {
+        if open.is_some_and(|batch| batch.try_push(record, received)) {
             return Append::Written;
         }
         self.seal(lane).map_or(Append::NoEmptyBatch, Append::Sealed)

@@ -12,7 +12,8 @@ use regex_automata::util::primitives::NonMaxUsize;
 use crate::compiler::Compiler;
 use crate::counters::Dropped;
 use crate::message::Message;
-use crate::rules::{Field, RuleConfig};
+use crate::record::Record;
+use crate::rules::{Field, RoutingConfig, RuleConfig};
 use crate::template::{Context, Groups, Template};
 use crate::topics::{self, TopicCache, TopicIndex, TopicPolicy, TopicTable};
 
@@ -23,16 +24,16 @@ pub const KEY_BYTES_MAX: usize = 64 * 1024;
 pub const PATTERN_CACHE_BYTES_MAX: usize = 256 * 1024;
 
 /// What the rules say of one message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Verdict<'s> {
-    /// It becomes a record, with `msg` as its payload.
+    /// It becomes a record, which lies in the message and in the scratch.
     Forward {
-        /// The rule that decided.
-        rule: usize,
-        /// Where it goes.
-        topic: TopicIndex,
-        /// The record's key; it lies in the scratch.
-        key: Option<&'s [u8]>,
+        /// The rule that decided; `None` if none matched.
+        rule: Option<usize>,
+        /// The record.
+        record: Record<'s>,
+        /// The record is a dead letter: why the message could not be forwarded.
+        dead_letter: Option<Dropped>,
     },
     /// It becomes none.
     Drop {
@@ -48,7 +49,10 @@ pub enum Verdict<'s> {
 pub struct RuleSet {
     rules: Vec<Rule>,
     policy: TopicPolicy,
+    fallback: Option<usize>,
     configured_topics: Vec<String>,
+    /// Where each configured topic stands in the table.
+    places: Vec<TopicIndex>,
     slots_max: usize,
 }
 
@@ -74,7 +78,7 @@ pub(crate) enum Action {
 
 #[derive(Debug)]
 pub(crate) enum Topic {
-    Fixed(TopicIndex),
+    Fixed(usize),
     Made(Template),
 }
 
@@ -90,16 +94,17 @@ pub struct Scratch {
 }
 
 impl RuleSet {
-    /// Compiles the rules. `allow` and `fallback` are those of `[topics]`.
+    /// Compiles the rules.
     ///
-    /// Errors: every mistake, one sentence each, with the rule's number and name.
-    pub fn compile(
-        rules: &[RuleConfig],
-        allow: &[String],
-        fallback: Option<&str>,
-    ) -> Result<RuleSet, Vec<String>> {
-        let mut compiler =
-            Compiler { allow, configured_topics: Vec::new(), mistakes: Vec::new(), slots_max: 0 };
+    /// Errors: every mistake, one sentence each, with the rule's number and name. Where a place in
+    /// a pattern, an expression or a template is meant, two lines follow that show it.
+    pub fn compile(rules: &[RuleConfig], routing: &RoutingConfig) -> Result<RuleSet, Vec<String>> {
+        let mut compiler = Compiler {
+            allow: &routing.allow,
+            configured_topics: Vec::new(),
+            mistakes: Vec::new(),
+            slots_max: 0,
+        };
         let rules = rules
             .iter()
             .enumerate()
@@ -117,14 +122,16 @@ impl RuleSet {
                 }
             })
             .collect();
-        let fallback = fallback.map(|name| compiler.configured(name));
+        let fallback = routing.fallback.as_ref().map(|name| compiler.configured(name));
         if !compiler.mistakes.is_empty() {
             return Err(compiler.mistakes);
         }
         Ok(RuleSet {
             rules,
-            policy: TopicPolicy { allow: allow.to_vec(), fallback },
+            policy: TopicPolicy { allow: routing.allow.clone(), distinct: routing.distinct },
+            fallback,
             configured_topics: compiler.configured_topics,
+            places: Vec::new(),
             slots_max: compiler.slots_max,
         })
     }
@@ -132,6 +139,20 @@ impl RuleSet {
     /// Topics that the configuration names, by their numbers in the table.
     pub fn configured_topics(&self) -> &[String] {
         &self.configured_topics
+    }
+
+    /// Finds a place in `table` for each topic that the configuration names. To be called once,
+    /// before the first message.
+    ///
+    /// Errors: one sentence; there is no room in it.
+    pub fn place(&mut self, table: &TopicTable) -> Result<(), String> {
+        self.places = table.configure(&self.configured_topics).ok_or_else(|| {
+            format!(
+                "more than {} topics were added since the start; restart to have them all",
+                topics::RELOADED_TOPICS_MAX
+            )
+        })?;
+        Ok(())
     }
 
     /// True if a topic comes from message data somewhere.
@@ -172,13 +193,13 @@ impl RuleSet {
     /// Cost:   a search per rule up to the winner; no allocation.
     pub fn evaluate<'s>(
         &self,
-        message: &Message<'_>,
-        context: &Context<'_>,
+        message: &Message<'s>,
+        context: &Context<'s>,
         table: &TopicTable,
         scratch: &'s mut Scratch,
     ) -> Verdict<'s> {
         let winner = self.rules.iter().enumerate().find_map(|(index, rule)| {
-            let field = field_of(message, rule.field)?;
+            let field = field_of(message, &rule.field)?;
             let is_match = match &rule.matcher {
                 Matcher::Always => true,
                 Matcher::Pattern(regex) => scratch.caches[index].as_mut().is_some_and(|cache| {
@@ -205,15 +226,15 @@ impl RuleSet {
     fn forward<'s>(
         &self,
         forward: Forward<'_>,
-        message: &Message<'_>,
-        context: &Context<'_>,
+        message: &Message<'s>,
+        context: &Context<'s>,
         table: &TopicTable,
         scratch: &'s mut Scratch,
     ) -> Verdict<'s> {
-        let rule = forward.rule;
+        let rule = Some(forward.rule);
         let groups = Some(Groups { field: forward.field, spans: &scratch.spans });
         let topic = match forward.topic {
-            Topic::Fixed(topic) => Some(*topic),
+            Topic::Fixed(topic) => Some(self.places[*topic]),
             Topic::Made(template) => {
                 let name_max = topics::TOPIC_NAME_BYTES_MAX;
                 scratch.topic.clear();
@@ -221,20 +242,25 @@ impl RuleSet {
                 let topic = fits
                     .then(|| scratch.topics.resolve(table, &self.policy, &scratch.topic))
                     .flatten();
-                topic.or(self.policy.fallback)
+                topic.or(self.fallback.map(|topic| self.places[topic]))
             }
         };
         let Some(topic) = topic else {
-            return Verdict::Drop { rule: Some(rule), reason: Dropped::TopicRefused };
+            return Verdict::Drop { rule, reason: Dropped::TopicRefused };
         };
-        let Some(template) = forward.key else {
-            return Verdict::Forward { rule, topic, key: None };
+        let key = match forward.key {
+            None => None,
+            Some(template) => {
+                scratch.key.clear();
+                if !template.render(message, context, groups, KEY_BYTES_MAX, &mut scratch.key) {
+                    return Verdict::Drop { rule, reason: Dropped::Oversize };
+                }
+                Some(&*scratch.key)
+            }
         };
-        scratch.key.clear();
-        match template.render(message, context, groups, KEY_BYTES_MAX, &mut scratch.key) {
-            true => Verdict::Forward { rule, topic, key: Some(&scratch.key) },
-            false => Verdict::Drop { rule: Some(rule), reason: Dropped::Oversize },
-        }
+        let payload = message.msg;
+        let record = Record { topic, key, headers: &[], payload, time: None, origin: None };
+        Verdict::Forward { rule, record, dead_letter: None }
     }
 }
 
@@ -262,7 +288,7 @@ impl Rule {
 }
 
 /// A field's bytes; `None` if the message has none.
-fn field_of<'a>(message: &Message<'a>, field: Field) -> Option<&'a [u8]> {
+fn field_of<'a>(message: &Message<'a>, field: &Field) -> Option<&'a [u8]> {
     match field {
         Field::Msg => Some(message.msg),
         Field::Hostname => message.hostname,
@@ -271,5 +297,6 @@ fn field_of<'a>(message: &Message<'a>, field: Field) -> Option<&'a [u8]> {
         Field::Msgid => message.msgid,
         Field::Facility => Some(message.facility().as_bytes()),
         Field::Severity => Some(message.severity().as_bytes()),
+        Field::SdParam { .. } => None,
     }
 }

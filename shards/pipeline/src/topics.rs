@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_types, reason = "a slot written once, in a table that is passed on")]
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -72,30 +73,56 @@ pub fn is_match(pattern: &[u8], name: &[u8]) -> bool {
     pattern[at_pattern..].iter().all(|&byte| byte == b'*')
 }
 
-/// All topics of the process, shared by the shards. It only grows, up to its bound: a slot is
-/// written once, by the shard that first needs the name, and read by all. A shard looks here only
-/// for a name that it has not met; when all slots are taken it knows them all, and looks no more.
+/// Topics that a reload may add to those that the configuration named at start.
+pub const RELOADED_TOPICS_MAX: usize = 1000;
+
+/// All topics of the process, shared by the shards: those that the configuration names, then those
+/// made from message data. It only grows, up to its bounds: a slot is written once (a configured
+/// one by the main thread, a made one by the shard that first needs the name) and read by all. A
+/// shard looks here only for a name that it has not met; when all slots are taken it knows them
+/// all, and looks no more.
 #[derive(Debug)]
 pub struct TopicTable {
+    /// `[configured | room for configured ones | made]`
     names: Box<[OnceLock<Box<str>>]>,
+    made_from: usize,
     /// True while Kafka takes records for the topic. Written by the producer, read by receivers.
     is_flowing: Box<[AtomicBool]>,
 }
 
 impl TopicTable {
-    /// The configured topics, and room for `distinct` made from message data.
-    pub fn new(configured: &[String], distinct: usize) -> Self {
-        let slots = configured.len() + distinct;
+    /// The configured topics, with room for more of them, and for `made_max` made from message
+    /// data.
+    pub fn new(configured: &[String], made_max: usize) -> Self {
+        let made_from = configured.len() + RELOADED_TOPICS_MAX;
+        let slots = made_from + made_max;
         let names: Box<[OnceLock<Box<str>>]> = (0..slots).map(|_| OnceLock::new()).collect();
         for (slot, name) in names.iter().zip(configured) {
             slot.get_or_init(|| name.as_str().into());
         }
-        TopicTable { names, is_flowing: (0..slots).map(|_| AtomicBool::new(false)).collect() }
+        let is_flowing = (0..slots).map(|_| AtomicBool::new(false)).collect();
+        TopicTable { names, made_from, is_flowing }
     }
 
-    /// Topics that it has room for.
+    /// Topics that it has room for: every index is below this.
     pub fn capacity(&self) -> usize {
         self.names.len()
+    }
+
+    /// Topics made from message data that it has room for.
+    pub fn made_max(&self) -> usize {
+        self.names.len() - self.made_from
+    }
+
+    /// For the main thread: the topics that a configuration names, those that are new added.
+    ///
+    /// Errors: `None` if there is no room for all; some may have been added then.
+    pub fn configure(&self, names: &[String]) -> Option<Vec<TopicIndex>> {
+        let place = |name: &String| {
+            let known = self.topics().find(|(_, held)| held == name).map(|(topic, _)| topic);
+            known.or_else(|| self.admit(0..self.made_from, name))
+        };
+        names.iter().map(place).collect()
     }
 
     /// The name of a topic that was given out.
@@ -103,9 +130,15 @@ impl TopicTable {
         self.names.get(topic.index())?.get().map(AsRef::as_ref)
     }
 
-    /// Topics given out so far.
-    pub fn count(&self) -> usize {
-        self.names.iter().take_while(|slot| slot.get().is_some()).count()
+    /// Topics given out so far, in the order of their indexes.
+    pub fn topics(&self) -> impl Iterator<Item = (TopicIndex, &str)> {
+        let given = |from: usize, to: usize| {
+            (from..to).map_while(|index| {
+                let topic = TopicIndex::new(index);
+                self.name(topic).map(|name| (topic, name))
+            })
+        };
+        given(0, self.made_from).chain(given(self.made_from, self.names.len()))
     }
 
     /// The lane for the topic's records at present.
@@ -121,9 +154,9 @@ impl TopicTable {
         self.is_flowing[topic.index()].store(is_flowing, Ordering::Relaxed);
     }
 
-    /// The number of `name`, which gets a slot if it has none; `None` if all are taken.
-    fn admit(&self, name: &str) -> Option<TopicIndex> {
-        (0..self.names.len()).find_map(|index| {
+    /// The first of `slots` that holds `name`, or that is free and holds it from now on.
+    fn admit(&self, mut slots: Range<usize>, name: &str) -> Option<TopicIndex> {
+        slots.find_map(|index| {
             let held = self.names[index].get_or_init(|| name.into());
             (**held == *name).then(|| TopicIndex::new(index))
         })
@@ -135,8 +168,8 @@ impl TopicTable {
 pub struct TopicPolicy {
     /// Patterns with `*`; a name must match one.
     pub allow: Vec<String>,
-    /// Where a refused topic's record goes; `None` drops it.
-    pub fallback: Option<TopicIndex>,
+    /// How many topics may be made from message data.
+    pub distinct: usize,
 }
 
 impl TopicPolicy {
@@ -145,14 +178,15 @@ impl TopicPolicy {
     }
 }
 
-/// One shard's view of the table: the names that it has met.
+/// One shard's view of the table: the names that it has met, under one policy.
 #[derive(Debug, Default)]
 pub struct TopicCache {
     met: HashMap<Box<str>, TopicIndex>,
     /// The last topic found, for runs of one topic.
     last: Option<TopicIndex>,
-    /// Slots of the table known to be in `met`.
-    seen: usize,
+    /// Made topics known to be in `met`.
+    made_seen: usize,
+    has_seen_configured: bool,
 }
 
 impl TopicCache {
@@ -184,20 +218,35 @@ impl TopicCache {
     }
 
     fn meet(&mut self, table: &TopicTable, policy: &TopicPolicy, name: &str) -> Option<TopicIndex> {
-        if self.seen == table.capacity() {
-            return None;
-        }
-        if !policy.is_allowed(name) {
-            return None;
-        }
-        // A configured topic may be named by message data too, where it is allowed: no slot then.
-        let topic = table.admit(name);
-        while let Some(held) = table.names.get(self.seen).and_then(OnceLock::get) {
-            if policy.is_allowed(held) {
-                self.met.insert(held.clone(), TopicIndex::new(self.seen));
+        if !self.has_seen_configured {
+            // A configured topic may be named by message data too, where it is allowed.
+            self.has_seen_configured = true;
+            self.learn(table, policy, 0..table.made_from);
+            if let Some(topic) = self.met.get(name) {
+                return Some(*topic);
             }
-            self.seen += 1;
         }
+        let made_max = policy.distinct.min(table.made_max());
+        if self.made_seen == made_max || !policy.is_allowed(name) {
+            return None;
+        }
+        let from = table.made_from;
+        let topic = table.admit(from..from + made_max, name);
+        self.made_seen += self.learn(table, policy, from + self.made_seen..from + made_max);
         topic
+    }
+
+    /// Notes the names in `slots`, up to the first free one. Returns how many.
+    fn learn(&mut self, table: &TopicTable, policy: &TopicPolicy, slots: Range<usize>) -> usize {
+        let start = slots.start;
+        let mut end = start;
+        for index in slots {
+            let Some(held) = table.names[index].get() else { break };
+            if policy.is_allowed(held) {
+                self.met.insert(held.clone(), TopicIndex::new(index));
+            }
+            end = index + 1;
+        }
+        end - start
     }
 }

@@ -8,7 +8,9 @@ use corndog_pipeline::batch::Batch;
 use corndog_pipeline::framing::Deframer;
 use corndog_pipeline::message::Message;
 use corndog_pipeline::pool::{Append, Pool};
-use corndog_pipeline::rules::{ActionConfig, Field, RuleConfig};
+use corndog_pipeline::rules::{
+    ActionConfig, Field, ForwardConfig, MatcherConfig, PayloadFormat, RoutingConfig, RuleConfig,
+};
 use corndog_pipeline::ruleset::{RuleSet, Scratch, Verdict};
 use corndog_pipeline::template::Context;
 use corndog_pipeline::topics::{Lane, TopicTable};
@@ -50,10 +52,10 @@ impl Engine {
         let context =
             Context { peer: b"127.0.0.1", listener: b"l", now: jiff::Timestamp::UNIX_EPOCH };
         let verdict = self.rules.evaluate(&message, &context, &self.table, &mut self.scratch);
-        let Verdict::Forward { topic, key, .. } = verdict else { return };
+        let Verdict::Forward { record, .. } = verdict else { return };
         self.forwarded += 1;
         loop {
-            match self.pool.append(now, Lane::Flowing, topic, key, message.msg) {
+            match self.pool.append(now, context.now, Lane::Flowing, &record) {
                 Append::Written => return,
                 Append::Sealed(batch) => {
                     self.batches += 1;
@@ -75,18 +77,23 @@ fn nothing_is_allocated_per_message_nor_per_batch() {
     let rule = |regex: &str, topic: &str, key: Option<&str>| RuleConfig {
         name: String::new(),
         field: Field::Msg,
-        regex: Some(regex.to_owned()),
-        actions: vec![ActionConfig::Forward {
+        matcher: MatcherConfig::Regex(regex.to_owned()),
+        actions: vec![ActionConfig::Forward(ForwardConfig {
             topic: topic.to_owned(),
             key: key.map(str::to_owned),
-        }],
+            headers: Vec::new(),
+            format: PayloadFormat::default(),
+        })],
     };
     let rules = [
         rule(r"user=(?P<user>\w+)", "users-{{user}}", Some("{{hostname}}-{{user}}-{{iso8601}}")),
         rule("failed|denied", "alerts", None),
     ];
-    let rules = RuleSet::compile(&rules, &["users-*".to_owned()], None).expect("legal");
+    let allow = vec!["users-*".to_owned()];
+    let routing = RoutingConfig { allow, distinct: 10, ..RoutingConfig::default() };
+    let mut rules = RuleSet::compile(&rules, &routing).expect("legal");
     let table = TopicTable::new(rules.configured_topics(), 10);
+    rules.place(&table).expect("there is room");
     let now = Instant::now();
     let mut engine = Engine {
         pool: Pool::new(0, 4, 16 * 1024, Duration::from_millis(5), table.capacity()),

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use corndog_pipeline::batch::{Batch, batch_records_max};
 use corndog_pipeline::pool::{Append, Pool};
+use corndog_pipeline::record::Record;
 use corndog_pipeline::topics::{Lane, TopicIndex};
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 const BATCH_BYTES: usize = 1024;
@@ -59,6 +61,18 @@ impl Producer {
     }
 }
 
+fn append(
+    pool: &mut Pool,
+    now: Instant,
+    lane: Lane,
+    topic: TopicIndex,
+    key: Option<&[u8]>,
+    payload: &[u8],
+) -> Append {
+    let record = Record { topic, key, headers: &[], payload, time: None, origin: None };
+    pool.append(now, Timestamp::UNIX_EPOCH, lane, &record)
+}
+
 proptest! {
     #[test]
     fn no_record_and_no_batch_is_lost_or_doubled(
@@ -77,7 +91,7 @@ proptest! {
                     let key: Option<&[u8]> = key.then_some(b"key");
                     loop {
                         let topic_index = TopicIndex::new(topic);
-                        match pool.append(now, lane, topic_index, key, &payload) {
+                        match append(&mut pool, now, lane, topic_index, key, &payload) {
                             Append::Written => {
                                 let mut record = key.unwrap_or_default().to_vec();
                                 record.extend_from_slice(&payload);
@@ -136,7 +150,7 @@ fn a_topic_that_does_not_flow_takes_a_quarter_of_the_batches_at_most() {
     let (stuck, flowing) = (TopicIndex::new(0), TopicIndex::new(1));
     let mut out = Vec::new();
     loop {
-        match pool.append(now, Lane::Waiting, stuck, None, &[0; 600]) {
+        match append(&mut pool, now, Lane::Waiting, stuck, None, &[0; 600]) {
             Append::Written => {}
             Append::Sealed(batch) => out.push(batch),
             Append::NoEmptyBatch => break,
@@ -144,7 +158,7 @@ fn a_topic_that_does_not_flow_takes_a_quarter_of_the_batches_at_most() {
         }
     }
     assert_eq!(out.len(), 2);
-    assert!(matches!(pool.append(now, Lane::Flowing, flowing, None, b"x"), Append::Written));
+    assert!(matches!(append(&mut pool, now, Lane::Flowing, flowing, None, b"x"), Append::Written));
 }
 
 #[test]
@@ -152,10 +166,10 @@ fn a_topic_that_changes_lanes_leaves_its_old_batch_first() {
     let mut pool = Pool::new(0, 4, BATCH_BYTES, AGE, TOPICS);
     let now = Instant::now();
     let topic = TopicIndex::new(2);
-    assert!(matches!(pool.append(now, Lane::Waiting, topic, None, b"1"), Append::Written));
-    let Append::Sealed(batch) = pool.append(now, Lane::Flowing, topic, None, b"2") else {
+    assert!(matches!(append(&mut pool, now, Lane::Waiting, topic, None, b"1"), Append::Written));
+    let Append::Sealed(batch) = append(&mut pool, now, Lane::Flowing, topic, None, b"2") else {
         panic!("the batch with the first record leaves before the second is written");
     };
     assert_eq!(batch.payload(0), b"1");
-    assert!(matches!(pool.append(now, Lane::Flowing, topic, None, b"2"), Append::Written));
+    assert!(matches!(append(&mut pool, now, Lane::Flowing, topic, None, b"2"), Append::Written));
 }

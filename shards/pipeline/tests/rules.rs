@@ -2,7 +2,9 @@
 
 use corndog_pipeline::counters::Dropped;
 use corndog_pipeline::message::Message;
-use corndog_pipeline::rules::{ActionConfig, Field, RuleConfig};
+use corndog_pipeline::rules::{
+    ActionConfig, Field, ForwardConfig, MatcherConfig, PayloadFormat, RoutingConfig, RuleConfig,
+};
 use corndog_pipeline::ruleset::{RuleSet, Verdict};
 use corndog_pipeline::template::Context;
 use corndog_pipeline::topics::TopicTable;
@@ -53,22 +55,18 @@ struct CaseMessage {
     dropped: Option<String>,
 }
 
-fn field(name: Option<&str>) -> Field {
-    match name {
-        None | Some("msg") => Field::Msg,
-        Some("hostname") => Field::Hostname,
-        Some("appname") => Field::Appname,
-        Some("procid") => Field::Procid,
-        Some("msgid") => Field::Msgid,
-        Some("facility") => Field::Facility,
-        Some("severity") => Field::Severity,
-        Some(other) => panic!("unknown field {other}"),
-    }
+fn forward_to(topic: &str, key: Option<&String>) -> ActionConfig {
+    ActionConfig::Forward(ForwardConfig {
+        topic: topic.into(),
+        key: key.cloned(),
+        headers: Vec::new(),
+        format: PayloadFormat::default(),
+    })
 }
 
 fn action(action: &CaseAction) -> ActionConfig {
     match &action.forward {
-        Some(topic) => ActionConfig::Forward { topic: topic.clone(), key: action.key.clone() },
+        Some(topic) => forward_to(topic, action.key.as_ref()),
         None => {
             assert!(action.stop, "an action forwards or stops");
             ActionConfig::Stop
@@ -79,8 +77,8 @@ fn action(action: &CaseAction) -> ActionConfig {
 fn rules(case: &Case) -> Vec<RuleConfig> {
     let rule = |rule: &CaseRule| RuleConfig {
         name: String::new(),
-        field: field(rule.field.as_deref()),
-        regex: rule.regex.clone(),
+        field: Field::parse(rule.field.as_deref().unwrap_or("msg")).expect("a field"),
+        matcher: rule.regex.clone().map_or(MatcherConfig::Always, MatcherConfig::Regex),
         actions: rule.actions.iter().map(action).collect(),
     };
     case.rule.iter().map(rule).collect()
@@ -92,9 +90,16 @@ fn every_case_gets_its_verdict() {
         toml::from_str(include_str!("../../../tests/cases/rules.toml")).expect("cases are TOML");
     assert!(cases.case.len() >= 15);
     for case in &cases.case {
-        let rules = RuleSet::compile(&rules(case), &case.allow, case.fallback.as_deref())
+        let routing = RoutingConfig {
+            allow: case.allow.clone(),
+            fallback: case.fallback.clone(),
+            distinct: case.distinct.unwrap_or(100),
+            ..RoutingConfig::default()
+        };
+        let mut rules = RuleSet::compile(&rules(case), &routing)
             .unwrap_or_else(|mistakes| panic!("{}: {mistakes:?}", case.name));
-        let table = TopicTable::new(rules.configured_topics(), case.distinct.unwrap_or(100));
+        let table = TopicTable::new(rules.configured_topics(), routing.distinct);
+        rules.place(&table).expect("there is room");
         let mut scratch = rules.scratch();
         for message in &case.message {
             let parsed = Message::parse(message.input.as_bytes(), b"127.0.0.1");
@@ -105,7 +110,7 @@ fn every_case_gets_its_verdict() {
             };
             let verdict = rules.evaluate(&parsed, &context, &table, &mut scratch);
             let (topic, key, dropped) = match verdict {
-                Verdict::Forward { topic, key, .. } => (table.name(topic), key, None),
+                Verdict::Forward { record, .. } => (table.name(record.topic), record.key, None),
                 Verdict::Drop { reason, .. } => (None, None, Some(Dropped::name(reason))),
             };
             let shown = format!("{}: {}", case.name, message.input);
@@ -120,8 +125,8 @@ fn forward(regex: &str, topic: &str) -> RuleConfig {
     RuleConfig {
         name: "r".into(),
         field: Field::Msg,
-        regex: Some(regex.into()),
-        actions: vec![ActionConfig::Forward { topic: topic.into(), key: None }],
+        matcher: MatcherConfig::Regex(regex.into()),
+        actions: vec![forward_to(topic, None)],
     }
 }
 
@@ -136,7 +141,7 @@ fn every_mistake_is_one_sentence_with_the_rules_number() {
         forward("(?:a{1000}){1000}", "t"),
         forward(&format!("{}a{}", "(".repeat(500), ")".repeat(500)), "t"),
     ];
-    let mistakes = RuleSet::compile(&rules, &[], None).expect_err("all are wrong");
+    let mistakes = RuleSet::compile(&rules, &RoutingConfig::default()).expect_err("all are wrong");
     assert_eq!(mistakes.len(), rules.len(), "{mistakes:#?}");
     for (number, mistake) in mistakes.iter().enumerate() {
         assert!(mistake.starts_with(&format!("rule {} (\"r\"): ", number + 1)), "{mistake}");
@@ -147,8 +152,10 @@ fn every_mistake_is_one_sentence_with_the_rules_number() {
 
 #[test]
 fn bytes_that_are_no_text_are_searched_as_well() {
-    let rules = RuleSet::compile(&[forward(r"(?-u:\xff)x", "t")], &[], None).expect("legal");
+    let rules = [forward(r"(?-u:\xff)x", "t")];
+    let mut rules = RuleSet::compile(&rules, &RoutingConfig::default()).expect("legal");
     let table = TopicTable::new(rules.configured_topics(), 0);
+    rules.place(&table).expect("there is room");
     let context = Context { peer: b"p", listener: b"l", now: jiff::Timestamp::UNIX_EPOCH };
     let message = Message::parse(b"\xfe\xffx", b"p");
     let mut scratch = rules.scratch();

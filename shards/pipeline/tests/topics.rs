@@ -7,11 +7,8 @@ use corndog_pipeline::topics::{
 };
 use proptest::prelude::*;
 
-fn policy(allow: &[&str]) -> TopicPolicy {
-    TopicPolicy {
-        allow: allow.iter().map(|pattern| (*pattern).to_owned()).collect(),
-        fallback: None,
-    }
+fn policy(allow: &[&str], distinct: usize) -> TopicPolicy {
+    TopicPolicy { allow: allow.iter().map(|pattern| (*pattern).to_owned()).collect(), distinct }
 }
 
 #[test]
@@ -29,23 +26,38 @@ fn kafkas_rules_for_names_hold_and_its_own_topics_are_out_of_reach() {
 fn only_allowed_names_become_topics_and_only_so_many() {
     let table = TopicTable::new(&["syslog".to_owned()], 2);
     let mut cache = TopicCache::default();
-    let policy = policy(&["logs-*", "audit"]);
+    let policy = policy(&["logs-*", "audit"], 2);
     let mut resolve = |name: &str| cache.resolve(&table, &policy, name.as_bytes());
     assert_eq!(resolve("evil"), None);
-    assert_eq!(resolve("logs-a"), Some(TopicIndex::new(1)));
+    let first = resolve("logs-a");
+    assert_eq!(first.and_then(|topic| table.name(topic)), Some("logs-a"));
     // The configured topic is not opened to message data by being known.
     assert_eq!(resolve("syslog"), None);
-    assert_eq!(resolve("logs-b"), Some(TopicIndex::new(2)));
+    let second = resolve("logs-b");
+    assert_eq!(second.and_then(|topic| table.name(topic)), Some("logs-b"));
     assert_eq!(resolve("logs-c"), None);
     assert_eq!(resolve("audit"), None);
-    assert_eq!(resolve("logs-a"), Some(TopicIndex::new(1)));
-    assert_eq!(table.count(), 3);
+    assert_eq!(resolve("logs-a"), first);
+    assert_eq!(table.topics().count(), 3);
+}
+
+#[test]
+fn a_reload_adds_configured_topics_and_moves_none() {
+    let table = TopicTable::new(&["a".to_owned()], 2);
+    let mut cache = TopicCache::default();
+    let made = cache.resolve(&table, &policy(&["*"], 1), b"made");
+    assert_eq!(cache.resolve(&table, &policy(&["*"], 1), b"one-too-many"), None);
+    let names = ["b", "made", "a"].map(str::to_owned);
+    let placed = table.configure(&names).expect("there is room");
+    assert_eq!(placed, [TopicIndex::new(1), made.expect("allowed"), TopicIndex::new(0)]);
+    let many: Vec<String> = (0..1001).map(|number| format!("t{number}")).collect();
+    assert_eq!(table.configure(&many), None);
 }
 
 #[test]
 fn shards_agree_on_the_numbers_of_topics() {
     let table = TopicTable::new(&[], 50);
-    let allow = policy(&["*"]);
+    let allow = policy(&["*"], 50);
     let threads: Vec<Vec<Option<TopicIndex>>> = std::thread::scope(|scope| {
         let shards: Vec<_> = (0..4)
             .map(|_| {
@@ -64,7 +76,7 @@ fn shards_agree_on_the_numbers_of_topics() {
             assert_eq!(table.name(*topic), Some(format!("topic-{number}").as_str()));
         }
     }
-    assert_eq!(table.count(), 50);
+    assert_eq!(table.topics().count(), 50);
 }
 
 /// The plain reference: the regex crate's engine, with `*` as `.*`.

@@ -1,6 +1,7 @@
 //! A Kafka inside the process, to try things: librdkafka's mock cluster, and a reader that prints
 //! each record. It stores little, knows no limits and no rights, and is gone with the process.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::{Level, Notice};
-use corndog_pipeline::topics::{TopicIndex, TopicTable};
+use corndog_pipeline::topics::TopicTable;
 use crossbeam_channel::Sender;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -108,13 +109,15 @@ fn serve(
         .create()
         .map_err(|why| why.to_string())?;
     let _ = ready.send(Ok(cluster.bootstrap_servers()));
-    let mut seen = 0;
+    let mut followed = HashSet::new();
     let mut quiet_polls = 0;
     let mut is_printing = true;
     while !(is_stopping.load(Ordering::Acquire) && quiet_polls >= LAST_POLLS) {
-        while let Some(name) = topics.name(TopicIndex::new(seen)) {
-            follow(&cluster, &consumer, name).map_err(|why| why.to_string())?;
-            seen += 1;
+        for (_, name) in topics.topics() {
+            if !followed.contains(name) {
+                follow(&cluster, &consumer, name).map_err(|why| why.to_string())?;
+                followed.insert(name);
+            }
         }
         match consumer.poll(POLL_MAX) {
             Some(Ok(record)) => {

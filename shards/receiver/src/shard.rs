@@ -130,13 +130,13 @@ impl Shard {
         };
         let rules = &self.settings.rules;
         let verdict = rules.evaluate(&message, &context, &self.settings.topics, &mut work.scratch);
-        let (topic, key) = match verdict {
-            Verdict::Forward { topic, key, .. } => (topic, key),
+        let record = match verdict {
+            Verdict::Forward { record, .. } => record,
             Verdict::Drop { reason, .. } => return self.dropped(reason),
         };
-        let lane = self.settings.topics.lane(topic);
+        let lane = self.settings.topics.lane(record.topic);
         loop {
-            match work.pool.append(now, lane, topic, key, message.msg) {
+            match work.pool.append(now, time, lane, &record) {
                 Append::Written => break,
                 Append::Sealed(batch) => self.send(batch),
                 Append::TooLarge => return self.dropped(Dropped::Oversize),
