@@ -6,6 +6,7 @@ mod cores;
 mod engine;
 mod ledger;
 mod memory;
+mod plan;
 mod probe;
 mod report;
 mod run;

@@ -5,18 +5,17 @@ use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::{Level, Notice};
 use corndog_pipeline::counters::Closed;
-use corndog_pipeline::ruleset::RuleSet;
 use crossbeam_channel::{Receiver, bounded, select};
 use serde_json::{Map, Value};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::LogFormat;
-use crate::config::{self, Settings};
 use crate::engine::{ABORT_TIME_MAX, Engine};
 use crate::ledger::{Books, by_reason};
 use crate::memory::MemorySum;
+use crate::plan::{Plan, plan};
+use crate::probe;
 use crate::report::Report;
-use crate::{cores, probe};
 
 /// A line of statistics comes this often.
 const STATISTICS: Duration = Duration::from_secs(10);
@@ -29,30 +28,6 @@ const TICK_DRAINING: Duration = Duration::from_millis(2);
 
 const EXIT_NOT_DRAINED: u8 = 1;
 const EXIT_REFUSED: u8 = 2;
-
-/// A configuration without mistakes, and its rules compiled.
-struct Plan {
-    path: String,
-    settings: Settings,
-    rules: RuleSet,
-    warnings: Vec<String>,
-}
-
-/// Reads the configuration, and says to `found` which file it is. Errors: every mistake, one sentence each.
-fn plan(file: Option<&str>, found: impl FnOnce(&str)) -> Result<Plan, Vec<String>> {
-    let environment = config::environment();
-    let path = config::find_file(file, &environment).map_err(|mistake| vec![mistake.0])?;
-    found(&path.display().to_string());
-    let text = config::read_file(&path).map_err(|mistake| vec![mistake.0])?;
-    let path = path.display().to_string();
-    let in_file = |sentences: Vec<String>| -> Vec<String> {
-        sentences.into_iter().map(|sentence| format!("{path}: {sentence}")).collect()
-    };
-    let (settings, warnings) = Settings::from_toml(&text, &environment, &cores::allowed())
-        .map_err(|mistakes| in_file(mistakes.into_iter().map(|mistake| mistake.0).collect()))?;
-    let rules = RuleSet::compile(&settings.rules, &settings.routing).map_err(in_file)?;
-    Ok(Plan { path, settings, rules, warnings })
-}
 
 /// `corndog check`: what the configuration means, or every mistake in it.
 pub fn check(file: Option<&str>) -> ExitCode {
