@@ -7,7 +7,7 @@ use regex_syntax::hir::Hir;
 
 use crate::rules::{ActionConfig, ForwardConfig, MatcherConfig, RuleConfig};
 use crate::ruleset::{Action, Matcher, PATTERN_CACHE_BYTES_MAX, Rule, Topic};
-use crate::template::Template;
+use crate::template::{Scope, Template};
 use crate::topics;
 
 /// Bytes of one compiled pattern.
@@ -71,15 +71,18 @@ impl Compiler<'_> {
         key: Option<&str>,
         groups: &[Option<String>],
     ) -> Result<Action, String> {
+        let scope = Scope { groups, has_value: false };
         let topic_template =
-            Template::compile(topic, groups).map_err(|why| format!("forward: {why}"))?;
+            Template::compile(topic, &scope).map_err(|why| format!("forward: {why}"))?;
         let key = key
-            .map(|key| Template::compile(key, groups).map_err(|why| format!("key: {why}")))
+            .map(|key| Template::compile(key, &scope).map_err(|why| format!("key: {why}")))
             .transpose()?;
         let needs_groups =
             topic_template.has_groups() || key.as_ref().is_some_and(Template::has_groups);
         let topic = match topic_template.as_literal() {
-            Some(name) if topics::is_legal(name) => Topic::Fixed(self.configured(topic)),
+            Some(name) if topics::is_legal(name) => {
+                Topic::Fixed(self.configured(&String::from_utf8_lossy(name)))
+            }
             Some(_) => return Err(illegal_topic(topic)),
             None => {
                 self.check_made(topic, &topic_template)?;

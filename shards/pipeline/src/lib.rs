@@ -17,5 +17,7 @@ mod rfc3164;
 mod rfc5424;
 pub mod rules;
 pub mod ruleset;
+pub mod structured_data;
 pub mod template;
+pub mod time;
 pub mod topics;

@@ -14,7 +14,8 @@ use crate::counters::Dropped;
 use crate::message::Message;
 use crate::record::Record;
 use crate::rules::{Field, RoutingConfig, RuleConfig};
-use crate::template::{Context, Groups, Template};
+use crate::template::{Context, Groups, Template, Variables};
+use crate::time::TimeText;
 use crate::topics::{self, TopicCache, TopicIndex, TopicPolicy, TopicTable};
 
 /// Bytes of a rendered key; a record with a longer one is dropped as `oversize`.
@@ -90,6 +91,7 @@ pub struct Scratch {
     spans: Vec<Option<(usize, usize)>>,
     topic: Vec<u8>,
     key: Vec<u8>,
+    time: TimeText,
     topics: TopicCache,
 }
 
@@ -184,6 +186,7 @@ impl RuleSet {
             spans: Vec::with_capacity(self.slots_max / 2),
             topic: Vec::with_capacity(topics::TOPIC_NAME_BYTES_MAX + 1),
             key: Vec::with_capacity(1024),
+            time: TimeText::default(),
             topics: TopicCache::default(),
         }
     }
@@ -232,13 +235,20 @@ impl RuleSet {
         scratch: &'s mut Scratch,
     ) -> Verdict<'s> {
         let rule = Some(forward.rule);
-        let groups = Some(Groups { field: forward.field, spans: &scratch.spans });
+        scratch.time.refresh(context.now);
+        let variables = Variables {
+            message,
+            context,
+            iso8601: scratch.time.text(),
+            groups: Some(Groups { field: forward.field, spans: &scratch.spans }),
+            value: None,
+        };
         let topic = match forward.topic {
             Topic::Fixed(topic) => Some(self.places[*topic]),
             Topic::Made(template) => {
                 let name_max = topics::TOPIC_NAME_BYTES_MAX;
                 scratch.topic.clear();
-                let fits = template.render(message, context, groups, name_max, &mut scratch.topic);
+                let fits = template.render(&variables, name_max, &mut scratch.topic);
                 let topic = fits
                     .then(|| scratch.topics.resolve(table, &self.policy, &scratch.topic))
                     .flatten();
@@ -252,7 +262,7 @@ impl RuleSet {
             None => None,
             Some(template) => {
                 scratch.key.clear();
-                if !template.render(message, context, groups, KEY_BYTES_MAX, &mut scratch.key) {
+                if !template.render(&variables, KEY_BYTES_MAX, &mut scratch.key) {
                     return Verdict::Drop { rule, reason: Dropped::Oversize };
                 }
                 Some(&*scratch.key)

@@ -1,56 +1,33 @@
-//! Templates of plain variables: `logs-{{appname}}` compiled to pieces, rendered into bytes.
+//! Templates: `logs-{{appname}}` compiled once, rendered into bytes for each message.
 //!
-//! What is inserted is inserted as it is: no escaping. A variable that the message does not have
-//! renders as nothing. Named groups win over the built-in names.
+//! The language is handlebars. Plain variables are compiled to pieces of our own, and cost a copy.
+//!
+//! What is inserted is inserted as it is: never escaped, and never read as a template. A variable
+//! that the message does not have renders as nothing. Named groups win over the built-in names.
+
+mod variable;
 
 use jiff::Timestamp;
 
+use crate::caret;
 use crate::message::Message;
+use crate::structured_data::SdValue;
+use variable::Variable;
 
-/// A compiled template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Vec<Piece>);
+/// The variable `version`.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Literal(Box<[u8]>),
-    Variable(Variable),
+/// What handlebars skips between the braces and the name.
+const WHITESPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// What a template may name, beside what every message has.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The names of the groups in the rule's pattern, by number.
+    pub groups: &'a [Option<String>],
+    /// The rule has a jmespath: there is a `value`.
+    pub has_value: bool,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Variable {
-    Msg,
-    Version,
-    Iso8601,
-    Hostname,
-    Appname,
-    Procid,
-    Msgid,
-    Facility,
-    Severity,
-    Timestamp,
-    Raw,
-    Peer,
-    Listener,
-    /// A named group, by its number in the pattern.
-    Group(usize),
-}
-
-const BUILT_IN: [(&str, Variable); 13] = [
-    ("msg", Variable::Msg),
-    ("version", Variable::Version),
-    ("iso8601", Variable::Iso8601),
-    ("hostname", Variable::Hostname),
-    ("appname", Variable::Appname),
-    ("procid", Variable::Procid),
-    ("msgid", Variable::Msgid),
-    ("facility", Variable::Facility),
-    ("severity", Variable::Severity),
-    ("timestamp", Variable::Timestamp),
-    ("raw", Variable::Raw),
-    ("peer", Variable::Peer),
-    ("listener", Variable::Listener),
-];
 
 /// What surrounds a message: all that a template may name beside its fields.
 #[derive(Debug, Clone, Copy)]
@@ -72,47 +49,66 @@ pub struct Groups<'a> {
     pub spans: &'a [Option<(usize, usize)>],
 }
 
+impl<'a> Groups<'a> {
+    /// What a group matched; `None` if it took no part in the match.
+    fn group(&self, number: usize) -> Option<&'a [u8]> {
+        let (start, end) = (*self.spans.get(number)?)?;
+        self.field.get(start..end)
+    }
+}
+
+/// All that a template may insert for one message.
+#[derive(Debug, Clone, Copy)]
+pub struct Variables<'a> {
+    /// Its fields.
+    pub message: &'a Message<'a>,
+    /// What surrounds it.
+    pub context: &'a Context<'a>,
+    /// The context's `now` as text: see [`TimeText`](crate::time::TimeText).
+    pub iso8601: &'a [u8],
+    /// The winner's captures, where a template has groups.
+    pub groups: Option<Groups<'a>>,
+    /// What the rule's jmespath found, if it is a string.
+    pub value: Option<&'a [u8]>,
+}
+
+/// A compiled template.
+#[derive(Debug, Clone)]
+pub struct Template(Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Literal(Box<[u8]>),
+    Variable(Variable),
+}
+
 impl Template {
-    /// Compiles `text`. `groups` are the names of the pattern's groups, by number.
+    /// Compiles `text`.
     ///
-    /// Errors: one sentence: an unknown variable, braces that do not close.
-    pub fn compile(text: &str, groups: &[Option<String>]) -> Result<Template, String> {
-        let mut pieces = Vec::new();
+    /// Errors: one sentence; where a place is meant, two lines follow that show it.
+    pub fn compile(text: &str, scope: &Scope<'_>) -> Result<Template, String> {
+        let mut pieces = Pieces::default();
         let mut rest = text;
         while let Some(open) = rest.find("{{") {
-            if open > 0 {
-                pieces.push(Piece::Literal(rest.as_bytes()[..open].into()));
-            }
-            let after = &rest[open + 2..];
-            let close = after.find("}}").ok_or_else(|| {
-                format!("the braces opened in {text:?} are not closed; write {{{{name}}}}")
+            pieces.literal(&rest[..open]);
+            let opened = &rest[open..];
+            let tag = tag(opened).ok_or_else(|| {
+                let offset = text.len() - opened.len();
+                let place = caret::under(text, offset);
+                format!("the braces opened here are not closed; write {{{{name}}}}{place}")
             })?;
-            pieces.push(Piece::Variable(Self::variable(after[..close].trim(), groups)?));
-            rest = &after[close + 2..];
+            let variable = Variable::find(tag.name, scope).ok_or_else(|| {
+                let offset = tag.name.as_ptr() as usize - text.as_ptr() as usize;
+                Variable::unknown(tag.name, scope) + &caret::under(text, offset)
+            })?;
+            pieces.variable(variable);
+            rest = &opened[tag.bytes..];
         }
-        if !rest.is_empty() {
-            pieces.push(Piece::Literal(rest.as_bytes().into()));
-        }
-        Ok(Template(pieces))
+        pieces.literal(rest);
+        Ok(Template(pieces.0))
     }
 
-    fn variable(name: &str, groups: &[Option<String>]) -> Result<Variable, String> {
-        if let Some(number) = groups.iter().position(|group| group.as_deref() == Some(name)) {
-            return Ok(Variable::Group(number));
-        }
-        if let Some((_, variable)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
-            return Ok(*variable);
-        }
-        let known: Vec<&str> = groups
-            .iter()
-            .flatten()
-            .map(String::as_str)
-            .chain(BUILT_IN.iter().map(|(name, _)| *name))
-            .collect();
-        Err(format!("the variable {{{{{name}}}}} is unknown; known here: {}", known.join(" ")))
-    }
-
-    /// The text, where it names no variable.
+    /// The text, where it is the same for every message.
     pub fn as_literal(&self) -> Option<&[u8]> {
         match self.0.as_slice() {
             [] => Some(b""),
@@ -131,82 +127,83 @@ impl Template {
 
     /// True if it names a group: the winner's captures are needed.
     pub fn has_groups(&self) -> bool {
-        self.0.iter().any(|piece| matches!(piece, Piece::Variable(Variable::Group(_))))
+        self.variables().any(|variable| matches!(variable, Variable::Group(_)))
     }
 
-    /// True if what it renders to depends on more than the program's version.
+    /// True if what it renders to depends on the message, or on when and whence it came.
     pub fn has_message_data(&self) -> bool {
-        self.0.iter().any(
-            |piece| matches!(piece, Piece::Variable(variable) if *variable != Variable::Version),
-        )
+        self.variables().any(|variable| *variable != Variable::Version)
+    }
+
+    /// True if it names `iso8601`: the time's text is needed.
+    pub fn needs_time(&self) -> bool {
+        self.variables().any(|variable| *variable == Variable::Iso8601)
+    }
+
+    fn variables(&self) -> impl Iterator<Item = &Variable> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Literal(_) => None,
+            Piece::Variable(variable) => Some(variable),
+        })
     }
 
     /// Renders it behind what is in `out`, up to `bytes_max` bytes in all.
     ///
+    /// Cost:   a copy of each piece; no allocation but for `out`.
     /// Errors: `false` if it would be longer; `out` then holds a part.
-    pub fn render(
-        &self,
-        message: &Message<'_>,
-        context: &Context<'_>,
-        groups: Option<Groups<'_>>,
-        bytes_max: usize,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        for piece in &self.0 {
-            let bytes = match piece {
-                Piece::Literal(text) => text,
-                Piece::Variable(Variable::Iso8601) => {
-                    if out.len() + 32 > bytes_max {
-                        return false;
-                    }
-                    render_time(context.now, out);
-                    continue;
-                }
-                Piece::Variable(variable) => variable.value(message, context, groups),
+    pub fn render(&self, variables: &Variables<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
+        self.0.iter().all(|piece| {
+            let value = match piece {
+                Piece::Literal(text) => SdValue { raw: text, has_escapes: false },
+                Piece::Variable(variable) => variable.value(variables).unwrap_or_default(),
             };
-            if out.len() + bytes.len() > bytes_max {
-                return false;
+            let fits = value.raw.len() <= bytes_max.saturating_sub(out.len());
+            if fits {
+                value.write(out);
             }
-            out.extend_from_slice(bytes);
-        }
-        true
+            fits
+        })
     }
 }
 
-impl Variable {
-    fn value<'a>(
-        self,
-        message: &Message<'a>,
-        context: &Context<'a>,
-        groups: Option<Groups<'a>>,
-    ) -> &'a [u8] {
-        match self {
-            Variable::Msg => message.msg,
-            Variable::Version => env!("CARGO_PKG_VERSION").as_bytes(),
-            Variable::Iso8601 => b"",
-            Variable::Hostname => message.hostname.unwrap_or_default(),
-            Variable::Appname => message.app_name.unwrap_or_default(),
-            Variable::Procid => message.procid.unwrap_or_default(),
-            Variable::Msgid => message.msgid.unwrap_or_default(),
-            Variable::Facility => message.facility().as_bytes(),
-            Variable::Severity => message.severity().as_bytes(),
-            Variable::Timestamp => message.timestamp.unwrap_or_default(),
-            Variable::Raw => message.frame,
-            Variable::Peer => context.peer,
-            Variable::Listener => context.listener,
-            Variable::Group(number) => groups
-                .and_then(|groups| {
-                    let (start, end) = (*groups.spans.get(number)?)?;
-                    groups.field.get(start..end)
-                })
-                .unwrap_or_default(),
+/// Collects pieces; neighbouring literals become one.
+#[derive(Debug, Default)]
+struct Pieces(Vec<Piece>);
+
+impl Pieces {
+    fn literal(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        match self.0.last_mut() {
+            Some(Piece::Literal(before)) => *before = [before, text.as_bytes()].concat().into(),
+            _ => self.0.push(Piece::Literal(text.as_bytes().into())),
+        }
+    }
+
+    fn variable(&mut self, variable: Variable) {
+        match variable {
+            Variable::Version => self.literal(VERSION),
+            _ => self.0.push(Piece::Variable(variable)),
         }
     }
 }
 
-/// RFC 3339, in microseconds, as hotdog's `iso8601`.
-fn render_time(now: Timestamp, out: &mut Vec<u8>) {
-    use std::io::Write as _;
-    // Writing to a vector cannot fail.
-    let _ = write!(out, "{now:.6}");
+/// `{{name}}`, `{{{name}}}` or `{{&name}}`.
+struct Tag<'a> {
+    name: &'a str,
+    /// With its braces.
+    bytes: usize,
+}
+
+/// The tag that `opened` starts with; `None`: it is not closed.
+fn tag(opened: &str) -> Option<Tag<'_>> {
+    let inside = opened.strip_prefix("{{")?;
+    let (inside, closing) = match inside.strip_prefix('{') {
+        Some(inside) => (inside, "}}}"),
+        None => (inside.strip_prefix('&').unwrap_or(inside), "}}"),
+    };
+    let end = inside.find(closing)?;
+    let bytes = opened.len() - inside.len() + end + closing.len();
+    Some(Tag { name: inside[..end].trim_matches(WHITESPACE), bytes })
 }
