@@ -122,7 +122,7 @@ impl Field {
         let (id, param) = name.strip_prefix("sd.")?.rsplit_once('.')?;
         let is_name = |name: &str| {
             let is_legal = |byte: &u8| byte.is_ascii_graphic() && !b"=]\"".contains(byte);
-            !name.is_empty() && name.as_bytes().iter().all(|byte| is_legal(byte))
+            !name.is_empty() && name.as_bytes().iter().all(is_legal)
         };
         (is_name(id) && is_name(param))
             .then(|| Field::SdParam { id: id.to_owned(), param: param.to_owned() })
