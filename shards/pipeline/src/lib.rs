@@ -11,6 +11,7 @@ pub mod control;
 pub mod counters;
 pub mod framing;
 pub mod message;
+pub mod payload;
 pub mod pool;
 pub mod record;
 mod rfc3164;

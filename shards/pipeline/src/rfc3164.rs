@@ -28,7 +28,8 @@ const TAG_NAME_BYTES_MAX: usize = 48;
 /// Bytes between a TAG's brackets.
 const TAG_PROCID_BYTES_MAX: usize = 48;
 
-const MONTHS: [&[u8; 3]; 12] = [
+/// As a time names them, January first.
+pub(crate) const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
 

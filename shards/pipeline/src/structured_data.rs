@@ -57,34 +57,33 @@ impl<'a> SdValue<'a> {
     }
 }
 
-/// One SD-ELEMENT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SdElement<'a> {
+/// One SD-PARAM, or the SD-ELEMENT that the next ones are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SdItem<'a> {
     /// SD-ID.
     pub id: &'a [u8],
-    /// What follows it, to the end of all structured data.
-    rest: &'a [u8],
+    /// PARAM-NAME; empty: this is the element itself.
+    pub name: &'a [u8],
+    /// PARAM-VALUE; empty for an element.
+    pub value: SdValue<'a>,
 }
 
-impl<'a> SdElement<'a> {
-    /// Its parameters, in order: names and values.
-    pub fn params(&self) -> impl Iterator<Item = (&'a [u8], SdValue<'a>)> + use<'a> {
-        let mut rest = self.rest;
-        std::iter::from_fn(move || param(&mut rest))
-    }
-}
-
-/// The elements of STRUCTURED-DATA, in order.
+/// What STRUCTURED-DATA holds, in order: each element, and then its parameters.
 ///
-/// Cost:   one pass, whatever is sent; no allocation.
-pub fn elements(structured_data: &[u8]) -> impl Iterator<Item = SdElement<'_>> {
+/// Cost:   one pass, whatever was sent; no allocation.
+pub fn items(structured_data: &[u8]) -> impl Iterator<Item = SdItem<'_>> {
     let mut rest = structured_data;
+    let mut id: Option<&[u8]> = None;
     std::iter::from_fn(move || {
-        let element = element(rest)?;
-        rest = element.rest;
-        while param(&mut rest).is_some() {}
-        rest = rest.strip_prefix(b"]").unwrap_or_default();
-        Some(element)
+        if let Some(open) = id {
+            if let Some((name, value)) = param(&mut rest) {
+                return Some(SdItem { id: open, name, value });
+            }
+            rest = rest.strip_prefix(b"]")?;
+        }
+        let next = sd_id(&mut rest)?;
+        id = Some(next);
+        Some(SdItem { id: next, ..SdItem::default() })
     })
 }
 
@@ -92,26 +91,18 @@ impl<'a> Message<'a> {
     /// The value of a parameter in the structured data: of several, the first.
     ///
     /// Cost:   one pass over the structured data up to the parameter; no allocation.
-    pub fn sd_param(&self, id: &[u8], param_name: &[u8]) -> Option<SdValue<'a>> {
-        let mut rest = self.structured_data?;
-        loop {
-            let element = element(rest)?;
-            rest = element.rest;
-            while let Some((name, value)) = param(&mut rest) {
-                if element.id == id && name == param_name {
-                    return Some(value);
-                }
-            }
-            rest = rest.strip_prefix(b"]")?;
-        }
+    pub fn sd_param(&self, id: &[u8], name: &[u8]) -> Option<SdValue<'a>> {
+        let is_it = |item: &SdItem<'_>| !name.is_empty() && item.id == id && item.name == name;
+        items(self.structured_data?).find(is_it).map(|item| item.value)
     }
 }
 
-/// The element that `rest` starts with.
-fn element(rest: &[u8]) -> Option<SdElement<'_>> {
+/// The SD-ID of the element that `rest` starts with; behind it `rest` is what follows.
+fn sd_id<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let inside = rest.strip_prefix(b"[")?;
     let end = inside.iter().position(|byte| matches!(byte, b' ' | b'=' | b']' | b'"'))?;
-    Some(SdElement { id: &inside[..end], rest: &inside[end..] })
+    *rest = &inside[end..];
+    Some(&inside[..end])
 }
 
 /// The next parameter of the element that `rest` is in; behind it `rest` is what follows. `None`:
