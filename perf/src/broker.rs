@@ -5,8 +5,10 @@
 //! `broker = (topic_index + partition) % broker_count`.
 
 use crate::ledger::Ledger;
-use crate::partition::{Partition, Verdict};
+use crate::message;
+use crate::partition::{Expected, Partition, Verdict};
 use crate::records::{Batch, Malformed};
+use crate::workload::Audit;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -46,23 +48,31 @@ pub struct Cluster {
     ports: Vec<u16>,
     partition_count: u16,
     check_crc: bool,
+    audit: Option<Audit>,
     topics: RwLock<HashMap<StrBytes, Arc<Topic>>>,
     next_producer_id: AtomicI64,
 }
 
 struct Topic {
     index: usize,
+    expected: Expected,
     partitions: Vec<Mutex<Partition>>,
 }
 
 impl Cluster {
     /// A cluster whose broker k (from 1) listens on `ports[k - 1]`.
-    pub fn new(ports: Vec<u16>, partition_count: u16, check_crc: bool) -> Self {
+    pub fn new(
+        ports: Vec<u16>,
+        partition_count: u16,
+        check_crc: bool,
+        audit: Option<Audit>,
+    ) -> Self {
         Self {
             ledger: Ledger::default(),
             ports,
             partition_count,
             check_crc,
+            audit,
             topics: RwLock::default(),
             next_producer_id: AtomicI64::new(1),
         }
@@ -104,6 +114,20 @@ impl Cluster {
             _ => Err(format!("API key {key} is not served: this sink takes producers only")),
         }
         .map(Some)
+    }
+
+    /// Records taken so far, by topic, in the order of their names.
+    pub fn by_topic(&self) -> Vec<(String, u64)> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let count = |topic: &Topic| {
+            let partitions = topic.partitions.iter();
+            let locked = partitions.map(|p| p.lock().unwrap_or_else(PoisonError::into_inner));
+            locked.map(|partition| partition.record_count()).sum()
+        };
+        let counted = topics.values().map(|topic| (topic.expected.topic.clone(), count(topic)));
+        let mut counts: Vec<(String, u64)> = counted.collect();
+        counts.sort();
+        counts
     }
 
     fn metadata(&self, asked: &MetadataRequest) -> MetadataResponse {
@@ -161,7 +185,9 @@ impl Cluster {
         // A copy of the name: the one given is a slice of the request's buffer.
         let made = topics.entry(StrBytes::from_string(name.to_string())).or_insert_with(|| {
             let partitions = (0..self.partition_count).map(|_| Mutex::default()).collect();
-            Arc::new(Topic { index, partitions })
+            let (topic, route) = (name.to_string(), message::route_of(name));
+            let expected = Expected { topic, route, audit: self.audit };
+            Arc::new(Topic { index, expected, partitions })
         });
         Arc::clone(made)
     }
@@ -212,7 +238,7 @@ impl Cluster {
         while !rest.is_empty() {
             let parsed = Batch::parse(rest, self.check_crc);
             let (batch, next) = parsed.map_err(|error| self.refuse(error))?;
-            let taken = partition.take(&batch, &self.ledger);
+            let taken = partition.take(&batch, &topic.expected, &self.ledger);
             let offset = self.judge(taken.map_err(|error| self.refuse(error))?)?;
             first = first.or(Some(offset));
             rest = next;
@@ -327,7 +353,7 @@ mod tests {
 
     #[test]
     fn any_topic_exists_and_its_leaders_go_round() {
-        let cluster = Cluster::new(vec![9001, 9002, 9003], 8, false);
+        let cluster = Cluster::new(vec![9001, 9002, 9003], 8, false, None);
         let name = TopicName(StrBytes::from_static_str("logs"));
         let topic = MetadataRequestTopic::default().with_name(Some(name));
         let request = MetadataRequest::default().with_topics(Some(vec![topic]));
@@ -342,7 +368,7 @@ mod tests {
 
     #[test]
     fn produce_is_answered_with_offsets_or_the_right_error() {
-        let cluster = Cluster::new(vec![9001, 9002, 9003], 8, true);
+        let cluster = Cluster::new(vec![9001, 9002, 9003], 8, true, None);
         let good = |sequence| batch((1, 0, sequence), &[b"one", b"two"]);
         assert_eq!(produce(&cluster, 0, 3, good(0)), (0, 0));
         assert_eq!(produce(&cluster, 0, 3, good(2)), (0, 2));
@@ -364,7 +390,7 @@ mod tests {
 
     #[test]
     fn other_requests_are_refused_by_name() {
-        let cluster = Cluster::new(vec![9001], 1, false);
+        let cluster = Cluster::new(vec![9001], 1, false, None);
         assert!(cluster.answer(0, Bytes::from_static(&[0; 4])).is_err());
         let fetch = [0, 1, 0, 4, 0, 0, 0, 1, 0xff, 0xff];
         let sentence = cluster.answer(0, Bytes::copy_from_slice(&fetch)).unwrap_err();

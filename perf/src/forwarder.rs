@@ -1,17 +1,17 @@
 //! The processes that are measured: how each is configured, started, watched and stopped.
 
+use crate::configs;
 use crate::cpu;
 use crate::failure::Failure;
+use crate::workload::Workload;
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const RSYSLOG_W1: &str = include_str!("../peers/rs-w1.conf");
-const CORNDOG_W1: &str = include_str!("../workloads/w1.toml");
 
 /// From a forwarder's start until its port accepts.
 const START_TIME: Duration = Duration::from_secs(20);
@@ -22,10 +22,14 @@ const TICK: Duration = Duration::from_millis(20);
 /// What can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Debian's rsyslog with omkafka.
-    Rsyslog,
     /// corndog.
     Corndog,
+    /// Debian's rsyslog with omkafka.
+    Rsyslog,
+    /// The same, with string compares where the workload says regexes.
+    RsyslogStrings,
+    /// Debian's syslog-ng with kafka-c, unpacked.
+    SyslogNg,
 }
 
 /// A forwarder that can be started: its program was found.
@@ -56,19 +60,24 @@ pub struct Running {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Corndog, Self::Rsyslog, Self::RsyslogStrings, Self::SyslogNg];
+
     /// Its name in tables and flags.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Rsyslog => "rsyslog",
             Self::Corndog => "corndog",
+            Self::Rsyslog => "rsyslog",
+            Self::RsyslogStrings => "rsyslog-strings",
+            Self::SyslogNg => "syslog-ng",
         }
     }
 
-    fn config_name(self) -> &'static str {
-        match self {
-            Self::Rsyslog => "rsyslog.conf",
-            Self::Corndog => "config.toml",
-        }
+    /// The forwarder of that name.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::name).join(", ");
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        known.ok_or_else(|| format!("forwarder {name:?}: choose one of {names}"))
     }
 
     /// Looks for its program, and for all that it needs.
@@ -76,7 +85,8 @@ impl Kind {
     /// Errors: `Failure::Setup` that says what to install or build.
     pub fn find(self, corndog: &Path) -> Result<Installed, Failure> {
         let program = match self {
-            Self::Rsyslog => find_rsyslog()?,
+            Self::Rsyslog | Self::RsyslogStrings => find_rsyslog()?,
+            Self::SyslogNg => find_syslog_ng()?,
             Self::Corndog if corndog.is_file() => corndog.to_path_buf(),
             Self::Corndog => {
                 return Err(Failure::Setup(format!(
@@ -90,25 +100,23 @@ impl Kind {
 }
 
 impl Installed {
-    /// Starts it and waits until its port accepts.
-    pub fn start(&self, place: &Place<'_>) -> Result<Running, Failure> {
+    /// Starts it on a workload and waits until its port accepts.
+    ///
+    /// Errors: `Failure::Setup` if there is no configuration of it for that workload.
+    pub fn start(&self, workload: Workload, place: &Place<'_>) -> Result<Running, Failure> {
+        let text = configs::of(self.kind, workload).ok_or_else(|| {
+            let name = self.kind.name();
+            Failure::Setup(format!("{name} has no configuration for {}", workload.name()))
+        })?;
         let log = place.folder.join("stderr");
         let broken = |error| Failure::Run(format!("{}: {error}", place.folder.display()));
         let stderr = File::create(&log).map_err(broken)?;
-        let config = place.folder.join(self.kind.config_name());
-        let mut command = Command::new(&self.program);
-        let template = match self.kind {
-            Kind::Rsyslog => {
-                let pid_file = place.folder.join("pid");
-                command.arg("-n").arg("-f").arg(&config).arg("-i").arg(pid_file);
-                RSYSLOG_W1
-            }
-            Kind::Corndog => {
-                command.arg("run").arg("-c").arg(&config);
-                CORNDOG_W1
-            }
-        };
-        fs::write(&config, place.fill(template)).map_err(broken)?;
+        let config = place.folder.join(match self.kind {
+            Kind::Corndog => "config.toml",
+            _ => "config.conf",
+        });
+        fs::write(&config, place.fill(&text)).map_err(broken)?;
+        let mut command = self.command(&config, place.folder);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn();
         let child = child.map_err(|error| {
             Failure::Setup(format!("{} does not start: {error}", self.program.display()))
@@ -116,6 +124,29 @@ impl Installed {
         let mut running = Running { kind: self.kind, child, log };
         running.wait_until_it_accepts(place.port)?;
         Ok(running)
+    }
+
+    fn command(&self, config: &Path, folder: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        match self.kind {
+            Kind::Corndog => command.arg("run").arg("-c").arg(config),
+            Kind::Rsyslog | Kind::RsyslogStrings => {
+                command.arg("-n").arg("-f").arg(config).arg("-i").arg(folder.join("pid"))
+            }
+            Kind::SyslogNg => {
+                let root = self.program.ancestors().nth(3).unwrap_or(Path::new("/"));
+                command.env("LD_LIBRARY_PATH", syslog_ng_libraries(root));
+                // Without it, it asks for the time zone's file again and again.
+                command.env("TZ", "UTC");
+                let modules = root.join("usr/lib/syslog-ng/3.38");
+                command.arg("--foreground").arg("--no-caps").arg("--cfgfile").arg(config);
+                command.arg(format!("--module-path={}", modules.display()));
+                command.arg("--persist-file").arg(folder.join("persist"));
+                command.arg("--control").arg(folder.join("control"));
+                command.arg("--pidfile").arg(folder.join("pid"))
+            }
+        };
+        command
     }
 }
 
@@ -218,6 +249,31 @@ fn find_rsyslog() -> Result<PathBuf, Failure> {
     Ok(program)
 }
 
+/// What `tests/install` unpacked: Debian does not let the two stand side by side.
+fn find_syslog_ng() -> Result<PathBuf, Failure> {
+    let target = std::env::current_exe().ok().and_then(|own| Some(own.ancestors().nth(2)?.into()));
+    let root = target.unwrap_or_else(|| PathBuf::from("target")).join("syslog-ng");
+    let program = root.join("usr/sbin/syslog-ng");
+    if !program.is_file() {
+        return Err(Failure::Setup(format!(
+            "{} is missing: run tests/install, which unpacks syslog-ng there",
+            program.display()
+        )));
+    }
+    Ok(program)
+}
+
+/// Its own libraries, and those of others that were unpacked with it.
+fn syslog_ng_libraries(root: &Path) -> OsString {
+    let mut folders = vec![root.join("usr/lib/syslog-ng")];
+    for parent in ["lib", "usr/lib"] {
+        let triplets = fs::read_dir(root.join(parent)).into_iter().flatten().flatten();
+        let is_triplet = |path: &PathBuf| path.to_string_lossy().ends_with("-linux-gnu");
+        folders.extend(triplets.map(|entry| entry.path()).filter(is_triplet));
+    }
+    std::env::join_paths(folders).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,10 +285,12 @@ mod tests {
             port: 1514,
             bootstrap: SocketAddr::from((Ipv4Addr::LOCALHOST, 19092)),
         };
-        for template in [RSYSLOG_W1, CORNDOG_W1] {
-            let config = place.fill(template);
-            assert!(!config.contains('@'), "{config}");
-            assert!(config.contains("1514") && config.contains("127.0.0.1:19092"));
+        for workload in ["w1", "w2", "w3"].map(|name| Workload::parse(name).unwrap()) {
+            for text in Kind::ALL.into_iter().filter_map(|kind| configs::of(kind, workload)) {
+                let config = place.fill(&text).replacen("@version:", "", 1);
+                assert!(!config.contains('@'), "{config}");
+                assert!(config.contains("1514") && config.contains("127.0.0.1:19092"));
+            }
         }
     }
 
@@ -240,5 +298,6 @@ mod tests {
     fn a_missing_program_is_one_sentence() {
         let failure = Kind::Corndog.find(Path::new("/nowhere/corndog")).unwrap_err();
         assert!(matches!(&failure, Failure::Setup(sentence) if sentence.contains("/nowhere")));
+        assert!(Kind::parse("fluentd").is_err_and(|sentence| sentence.contains("syslog-ng")));
     }
 }

@@ -23,6 +23,10 @@ pub struct Tally {
     pub reordered: u64,
     /// Records without a good stamp.
     pub corrupt: u64,
+    /// Records in another topic than their stamp says.
+    pub misrouted: u64,
+    /// Records that were looked at whole, and are not what the rules make.
+    pub misshapen: u64,
 }
 
 /// All that a sink counts. Written by its threads, read by anyone; counters never go back.
@@ -34,6 +38,8 @@ pub struct Ledger {
     duplicated: AtomicU64,
     reordered: AtomicU64,
     corrupt: AtomicU64,
+    misrouted: AtomicU64,
+    misshapen: AtomicU64,
     /// Nanoseconds since `started`, 0 before the first record.
     last_record: AtomicU64,
     /// Batches, those not taken included.
@@ -71,6 +77,10 @@ pub struct Counts {
     pub reordered: u64,
     /// Records without a good stamp.
     pub corrupt: u64,
+    /// Records in another topic than their stamp says.
+    pub misrouted: u64,
+    /// Records that were looked at whole, and are not what the rules make.
+    pub misshapen: u64,
 }
 
 /// The messages of one connection: a bit each, in segments that are made when first touched.
@@ -92,6 +102,8 @@ impl Default for Ledger {
             duplicated: AtomicU64::new(0),
             reordered: AtomicU64::new(0),
             corrupt: AtomicU64::new(0),
+            misrouted: AtomicU64::new(0),
+            misshapen: AtomicU64::new(0),
             last_record: AtomicU64::new(0),
             batches: BatchCounts::default(),
         }
@@ -116,6 +128,8 @@ impl Ledger {
         self.duplicated.fetch_add(tally.duplicated, Relaxed);
         self.reordered.fetch_add(tally.reordered, Relaxed);
         self.corrupt.fetch_add(tally.corrupt, Relaxed);
+        self.misrouted.fetch_add(tally.misrouted, Relaxed);
+        self.misshapen.fetch_add(tally.misshapen, Relaxed);
         self.last_record.fetch_max(self.started.elapsed().as_nanos() as u64, Relaxed);
     }
 
@@ -140,6 +154,8 @@ impl Ledger {
             duplicated: self.duplicated.load(Relaxed),
             reordered: self.reordered.load(Relaxed),
             corrupt: self.corrupt.load(Relaxed),
+            misrouted: self.misrouted.load(Relaxed),
+            misshapen: self.misshapen.load(Relaxed),
         }
     }
 

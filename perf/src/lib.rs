@@ -7,11 +7,12 @@
 //! ```
 //!
 //! - [`message`]: a message with connection, sequence and checksum in it; pure
+//! - [`workload`]: what the messages say, and what the rules have to make of them; pure
 //! - [`load`]: sends such messages over TCP
 //! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
 //!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
-//! - [`forwarder`]: starts and stops the processes that are measured
-//! - [`compare`]: rounds that alternate between forwarders, and their summary
+//! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
+//! - [`compare`]: rounds that alternate between forwarders; [`summary`]: their figures
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
 //!
 //! Both ends are made to cost much less than what they measure; both print their own cost.
@@ -19,6 +20,7 @@
 
 pub mod broker;
 pub mod compare;
+pub mod configs;
 pub mod cpu;
 pub mod failure;
 pub mod forwarder;
@@ -28,5 +30,7 @@ pub mod message;
 pub mod partition;
 pub mod records;
 pub mod sink;
+pub mod summary;
+pub mod workload;
 
 pub use failure::Failure;

@@ -6,7 +6,8 @@
 
 use crate::cpu;
 use crate::failure::Failure;
-use crate::message::{Block, FRAME_BYTES_MAX, FRAME_BYTES_MIN, Framing, SEQUENCE_MAX};
+use crate::message::{Block, Framing, SEQUENCE_MAX};
+use crate::workload::Workload;
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -37,8 +38,8 @@ pub struct Plan {
     pub messages: u64,
     /// Messages a second over all connections; flat out if `None`.
     pub rate: Option<u64>,
-    /// Bytes of a frame, without its delimiter.
-    pub frame_bytes: usize,
+    /// What the messages are.
+    pub workload: Workload,
     /// How frames are delimited.
     pub framing: Framing,
     /// What the bodies are drawn from.
@@ -73,15 +74,10 @@ pub struct Report {
 
 impl Plan {
     fn check(&self) -> Result<(), Failure> {
+        self.workload.check()?;
         let refuse = |sentence: String| Err(Failure::Setup(sentence));
         if self.connections == 0 || self.first_connection.checked_add(self.connections).is_none() {
             return refuse("connections: at least 1, and numbers of at most 65535".into());
-        }
-        if !(FRAME_BYTES_MIN..=FRAME_BYTES_MAX).contains(&self.frame_bytes) {
-            return refuse(format!(
-                "a frame of {} bytes: choose {FRAME_BYTES_MIN} to {FRAME_BYTES_MAX}",
-                self.frame_bytes
-            ));
         }
         if self.messages / u64::from(self.connections) >= SEQUENCE_MAX - 1 {
             return refuse(format!("messages: below {SEQUENCE_MAX} on each connection"));
@@ -194,12 +190,10 @@ struct Sender {
 impl Sender {
     fn new(plan: &Plan, index: u16, stream: TcpStream) -> Self {
         let connection = plan.first_connection + index;
-        let frame_count = (BLOCK_BYTES / plan.frame_bytes).max(1);
         let seed = plan.seed ^ u64::from(connection) << 32;
         Self {
             stream,
-            block: Block::new(frame_count, plan.frame_bytes, plan.framing, seed)
-                .expect("the plan's frame length has been checked"),
+            block: Block::new(plan.workload.texts(seed), BLOCK_BYTES, plan.framing),
             connection,
             share: plan.share(index),
             rate: plan.rate.map(|rate| rate as f64 / f64::from(plan.connections)),
@@ -237,13 +231,11 @@ impl Sender {
 
     /// Writes `count` messages; fewer if stopped, but whole ones if the receiver lets it.
     fn write(&mut self, count: usize, stop: &AtomicBool) {
-        let stride = self.block.stride_bytes();
-        let bytes = self.block.stamped(self.connection, self.messages, count);
+        let mut end = self.block.stamp(self.connection, self.messages, count);
         let mut written = 0;
-        let mut end = bytes.len();
         let mut give_up = None;
         while written < end {
-            match self.stream.write(&bytes[written..end]) {
+            match self.stream.write(&self.block.bytes()[written..end]) {
                 Ok(0) => self.error = Some("the receiver takes no more bytes".into()),
                 Ok(count) => written += count,
                 Err(error) if held_back(error.kind()) => {}
@@ -253,15 +245,16 @@ impl Sender {
                 break;
             }
             if stop.load(Relaxed) {
-                end = end.min(written.next_multiple_of(stride));
+                end = end.min(self.block.next_end(written));
                 let deadline = *give_up.get_or_insert_with(|| Instant::now() + CLOSE_TIME);
                 if Instant::now() > deadline {
                     break;
                 }
             }
         }
-        self.messages += (written / stride) as u64;
-        self.fragment_bytes = written % stride;
+        let (messages, whole_bytes) = self.block.whole(written);
+        self.messages += messages as u64;
+        self.fragment_bytes = written - whole_bytes;
     }
 
     /// Says that no more comes, waits for the other end to close, and closes.
@@ -313,7 +306,7 @@ mod tests {
             first_connection: 5,
             messages: 5001,
             rate: None,
-            frame_bytes: 248,
+            workload: Workload::W1 { frame_bytes: 248 },
             framing,
             seed: 1,
         }
@@ -391,7 +384,7 @@ mod tests {
     #[test]
     fn a_wrong_plan_is_refused_before_it_connects() {
         let mut wrong = plan("127.0.0.1:9".parse().unwrap(), Framing::Lf);
-        wrong.frame_bytes = 20;
+        wrong.workload = Workload::W1 { frame_bytes: 20 };
         let failure = run(&wrong, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap_err();
         assert!(failure.to_string().contains("20 bytes"), "{failure}");
     }

@@ -5,10 +5,11 @@
 //!  [ RFC 5424 header                                      ][ stamp                        ]
 //! ```
 //!
-//! The stamp holds, in hexadecimal, the connection (4 digits), the sequence number on that
-//! connection (12), the body's length (4) and a checksum (8) over the body and the three numbers.
-//! The body is pseudo-random printable text without a colon, so that the marker is nowhere else. A
-//! forwarder may put bytes before the stamp and after the body: neither changes the verdict.
+//! The stamp holds, in hexadecimal, the connection (4 digits), the route (4), the sequence number on
+//! that connection (8), the body's length (4) and a checksum (8) over the body and the numbers. The
+//! route says which topic the message has to arrive in. The body is printable text without a colon,
+//! so that the marker is nowhere else. A workload, and the forwarder's rules, may put bytes before
+//! the stamp and after the body: neither changes the verdict.
 //!
 //! Messages are built once, as templates; before each sending only 24 digits are patched.
 
@@ -24,11 +25,11 @@ pub const STAMP_BYTES: usize = 4 + 16 + 4 + 8 + 1;
 pub const FRAME_BYTES_MIN: usize = HEADER.len() + STAMP_BYTES + 1;
 /// The longest frame: a body's length has four digits.
 pub const FRAME_BYTES_MAX: usize = HEADER.len() + STAMP_BYTES + 0xffff;
-/// Sequence numbers are below this, so that a sink's memory is bounded.
+/// Sequence numbers are below this: they have eight digits, and a sink's memory is bounded.
 pub const SEQUENCE_MAX: u64 = 1 << 32;
+/// The route of a message that may arrive in any topic.
+pub const ROUTE_ANY: u16 = 0;
 
-const BODY_ALPHABET: &[u8; 64] =
-    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const HEX_PAIRS: [[u8; 2]; 256] = hex_pairs();
 const HEX_VALUES: [u8; 256] = hex_values();
@@ -47,6 +48,8 @@ pub enum Framing {
 pub struct Stamp {
     /// The generator's number of the connection.
     pub connection: u16,
+    /// `route_of` the topic that it has to arrive in, or `ROUTE_ANY`.
+    pub route: u16,
     /// Counts from 0 on each connection.
     pub sequence: u64,
 }
@@ -78,87 +81,143 @@ pub fn check(payload: &[u8]) -> Result<Stamp, Corrupt> {
     let length = hex_number(&stamp[20..24]).ok_or(Corrupt::Checksum)?;
     let checksum = hex_number(&stamp[24..32]).ok_or(Corrupt::Checksum)?;
     let body = rest.get(..length as usize).ok_or(Corrupt::Cut)?;
-    let stamp = Stamp { connection: (id >> 48) as u16, sequence: id & 0xffff_ffff_ffff };
+    let stamp = Stamp {
+        connection: (id >> 48) as u16,
+        route: (id >> 32) as u16,
+        sequence: id & (SEQUENCE_MAX - 1),
+    };
     let good = u64::from(seal(id, length as u32, crc32c::crc32c(body))) == checksum;
-    if good && stamp.sequence < SEQUENCE_MAX { Ok(stamp) } else { Err(Corrupt::Checksum) }
+    if good { Ok(stamp) } else { Err(Corrupt::Checksum) }
 }
 
-/// Ready-made frames side by side, all of one length: a buffer for one write.
+/// The number that stands for a topic in stamps; never `ROUTE_ANY`.
+pub fn route_of(topic: &str) -> u16 {
+    crc32c::crc32c(topic.as_bytes()) as u16 | 1
+}
+
+/// What a workload makes a MSG of: `before`, the stamp, `body`, `after`.
 ///
-/// Shape:  `frame_count` strides of `stride_bytes`; a stride is `[count SP] frame [LF]`.
+/// `body` is not empty, at most 65535 bytes, and has no colon; none has a line feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// In front of the stamp.
+    pub before: Vec<u8>,
+    /// What the checksum covers.
+    pub body: Vec<u8>,
+    /// Behind the body.
+    pub after: Vec<u8>,
+    /// `route_of` the topic that the rules have to choose, or `ROUTE_ANY`.
+    pub route: u16,
+}
+
+impl Text {
+    fn frame_bytes(&self) -> usize {
+        HEADER.len() + self.before.len() + STAMP_BYTES + self.body.len() + self.after.len()
+    }
+}
+
+/// Ready-made frames side by side: a buffer for one write.
+///
+/// Shape:  `bytes` is `[count SP] frame [LF]` for each of `frames`, in order.
 pub struct Block {
     bytes: Vec<u8>,
-    stride_bytes: usize,
-    stamp_offset: usize,
+    frames: Vec<Frame>,
+}
+
+/// Where a frame ends in its block, and what its stamp needs.
+struct Frame {
+    /// One past its last byte, delimiters included.
+    end: usize,
+    /// Where the stamp's digits are.
+    digits: usize,
+    route: u16,
     body_bytes: u32,
-    body_crcs: Vec<u32>,
+    body_crc: u32,
 }
 
 impl Block {
-    /// Builds `frame_count` frames of `frame_bytes` each, with bodies drawn from `seed`.
-    ///
-    /// Errors: `None` unless `FRAME_BYTES_MIN <= frame_bytes <= FRAME_BYTES_MAX`.
+    /// Builds frames of these texts until they fill `block_bytes`; one at least.
     pub fn new(
-        frame_count: usize,
-        frame_bytes: usize,
+        texts: impl IntoIterator<Item = Text>,
+        block_bytes: usize,
         framing: Framing,
-        seed: u64,
-    ) -> Option<Self> {
-        if !(FRAME_BYTES_MIN..=FRAME_BYTES_MAX).contains(&frame_bytes) {
-            return None;
-        }
-        let prefix = match framing {
-            Framing::Lf => String::new(),
-            Framing::Octet => format!("{frame_bytes} "),
-        };
-        let body_bytes = frame_bytes - HEADER.len() - STAMP_BYTES;
-        let mut random = Random(seed);
-        let mut bytes = Vec::new();
-        let mut body_crcs = Vec::with_capacity(frame_count);
-        for _ in 0..frame_count {
-            let body = random.body(body_bytes);
-            bytes.extend_from_slice(prefix.as_bytes());
-            bytes.extend_from_slice(HEADER);
-            bytes.extend_from_slice(MARKER);
-            bytes.extend_from_slice(format!("{:016x}{body_bytes:04x}{:08x}:", 0, 0).as_bytes());
-            bytes.extend_from_slice(&body);
-            body_crcs.push(crc32c::crc32c(&body));
-            if framing == Framing::Lf {
-                bytes.push(b'\n');
+    ) -> Self {
+        let mut block = Self { bytes: Vec::new(), frames: Vec::new() };
+        for text in texts {
+            let frame_bytes = text.frame_bytes();
+            if !block.frames.is_empty() && block.bytes.len() + frame_bytes > block_bytes {
+                break;
             }
+            block.push(&text, framing);
         }
-        let stride_bytes = bytes.len().checked_div(frame_count).unwrap_or(0);
-        let stamp_offset = prefix.len() + HEADER.len() + MARKER.len();
-        Some(Self { bytes, stride_bytes, stamp_offset, body_bytes: body_bytes as u32, body_crcs })
+        block
+    }
+
+    fn push(&mut self, text: &Text, framing: Framing) {
+        let body_bytes = text.body.len() as u32;
+        if framing == Framing::Octet {
+            self.bytes.extend_from_slice(format!("{} ", text.frame_bytes()).as_bytes());
+        }
+        self.bytes.extend_from_slice(HEADER);
+        self.bytes.extend_from_slice(&text.before);
+        self.bytes.extend_from_slice(MARKER);
+        let digits = self.bytes.len();
+        self.bytes.extend_from_slice(format!("{:016x}{body_bytes:04x}{:08x}:", 0, 0).as_bytes());
+        self.bytes.extend_from_slice(&text.body);
+        self.bytes.extend_from_slice(&text.after);
+        if framing == Framing::Lf {
+            self.bytes.push(b'\n');
+        }
+        self.frames.push(Frame {
+            end: self.bytes.len(),
+            digits,
+            route: text.route,
+            body_bytes,
+            body_crc: crc32c::crc32c(&text.body),
+        });
     }
 
     /// Frames in the block.
     pub fn frame_count(&self) -> usize {
-        self.body_crcs.len()
+        self.frames.len()
     }
 
-    /// Bytes from one frame's start to the next one's, delimiters included.
-    pub fn stride_bytes(&self) -> usize {
-        self.stride_bytes
+    /// Frames that lie whole within the first `bytes` of the block, and where the last of them ends.
+    pub fn whole(&self, bytes: usize) -> (usize, usize) {
+        let count = self.frames.partition_point(|frame| frame.end <= bytes);
+        (count, count.checked_sub(1).map_or(0, |last| self.frames[last].end))
     }
 
-    /// Stamps the first `count` frames with consecutive sequence numbers and returns their bytes.
+    /// Where the frame ends that the first `bytes` of the block end in, or with; 0 if they are none.
+    pub fn next_end(&self, bytes: usize) -> usize {
+        if bytes == 0 {
+            return 0;
+        }
+        let index = self.frames.partition_point(|frame| frame.end < bytes);
+        self.frames.get(index).map_or(self.bytes.len(), |frame| frame.end)
+    }
+
+    /// Stamps the first `count` frames with consecutive sequence numbers; how many bytes they are.
     ///
     /// Panics: if `count` is above `frame_count`.
-    pub fn stamped(&mut self, connection: u16, sequence: u64, count: usize) -> &[u8] {
-        let used = count * self.stride_bytes;
-        let strides = self.bytes[..used].chunks_exact_mut(self.stride_bytes);
-        for (index, (stride, crc)) in strides.zip(&self.body_crcs).enumerate() {
-            let id = u64::from(connection) << 48 | (sequence + index as u64);
-            let digits = &mut stride[self.stamp_offset..self.stamp_offset + 28];
+    pub fn stamp(&mut self, connection: u16, sequence: u64, count: usize) -> usize {
+        for (index, frame) in self.frames[..count].iter().enumerate() {
+            let number = sequence + index as u64;
+            let id = u64::from(connection) << 48 | u64::from(frame.route) << 32 | number;
+            let digits = &mut self.bytes[frame.digits..frame.digits + 28];
             write_hex(&mut digits[..16], id);
-            write_hex(&mut digits[20..], u64::from(seal(id, self.body_bytes, *crc)));
+            write_hex(&mut digits[20..], u64::from(seal(id, frame.body_bytes, frame.body_crc)));
         }
-        &self.bytes[..used]
+        count.checked_sub(1).map_or(0, |last| self.frames[last].end)
+    }
+
+    /// All frames, as they were stamped last.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
-/// Ties the three numbers to the body's checksum.
+/// Ties the numbers to the body's checksum.
 #[inline]
 fn seal(id: u64, body_bytes: u32, body_crc: u32) -> u32 {
     let spread = (id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
@@ -208,70 +267,69 @@ const fn hex_values() -> [u8; 256] {
     values
 }
 
-/// SplitMix64: enough randomness for text, without a dependency.
-struct Random(u64);
-
-impl Random {
-    fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    /// Text that starts and ends with a letter or so: forwarders may trim spaces.
-    fn body(&mut self, length: usize) -> Vec<u8> {
-        let mut body: Vec<u8> =
-            (0..length).map(|_| BODY_ALPHABET[(self.number() >> 58) as usize]).collect();
-        for end in [0, length - 1] {
-            if body[end] == b' ' {
-                body[end] = b'x';
-            }
-        }
-        body
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn frame(framing: Framing, connection: u16, sequence: u64) -> Vec<u8> {
-        let mut block = Block::new(4, 248, framing, 7).unwrap();
-        let stride = block.stride_bytes();
-        block.stamped(connection, sequence - 1, 2)[stride..].to_vec()
+    fn text(body_bytes: usize, route: u16) -> Text {
+        let body = b"some words. ".iter().copied().cycle().take(body_bytes).collect();
+        Text { before: Vec::new(), body, after: Vec::new(), route }
+    }
+
+    fn frame(stamp: Stamp, text: Text) -> Vec<u8> {
+        let mut block = Block::new([text.clone(), text], 1000, Framing::Lf);
+        block.stamp(stamp.connection, stamp.sequence - 1, 2);
+        block.bytes()[block.next_end(1)..].to_vec()
+    }
+
+    fn msg(frame: &[u8]) -> &[u8] {
+        &frame[HEADER.len()..frame.len() - 1]
+    }
+
+    const STAMP: Stamp = Stamp { connection: 0xfffe, route: 0x1235, sequence: 0xfedc_ba98 };
+
+    #[test]
+    fn block_holds_whole_frames_and_knows_their_ends() {
+        let texts = [10, 20, 30].map(|bytes| text(bytes, 0));
+        let block = Block::new(texts, 300, Framing::Lf);
+        let first = HEADER.len() + STAMP_BYTES + 10 + 1;
+        let end = 2 * first + 10;
+        assert_eq!((block.frame_count(), block.bytes().len()), (2, end));
+        assert_eq!(block.whole(first - 1), (0, 0));
+        assert_eq!(block.whole(first), (1, first));
+        assert_eq!(block.whole(end - 1), (1, first));
+        assert_eq!(block.whole(end), (2, end));
+        assert_eq!(
+            [0, 1, first, first + 1, end].map(|bytes| block.next_end(bytes)),
+            [0, first, first, end, end]
+        );
     }
 
     #[test]
-    fn frame_has_the_length_asked_for() {
-        let lf = frame(Framing::Lf, 1, 1);
-        assert_eq!((lf.len(), lf[248]), (249, b'\n'));
-        assert!(lf.starts_with(HEADER));
-        assert!(frame(Framing::Octet, 1, 1).starts_with(b"248 <165>1 "));
-        for frame_bytes in [FRAME_BYTES_MIN, 4096, FRAME_BYTES_MAX] {
-            let block = Block::new(2, frame_bytes, Framing::Lf, 1).unwrap();
-            assert_eq!(block.stride_bytes(), frame_bytes + 1);
-        }
-        assert!(Block::new(1, FRAME_BYTES_MIN - 1, Framing::Lf, 1).is_none());
-        assert!(Block::new(1, FRAME_BYTES_MAX + 1, Framing::Lf, 1).is_none());
+    fn octet_counts_the_frame() {
+        let block = Block::new([text(10, 0)], 0, Framing::Octet);
+        let frame_bytes = HEADER.len() + STAMP_BYTES + 10;
+        assert!(block.bytes().starts_with(format!("{frame_bytes} <165>1 ").as_bytes()));
+        assert_eq!(block.bytes().len(), "99 ".len() + frame_bytes);
     }
 
     #[test]
     fn stamp_is_read_back_with_bytes_before_and_after() {
-        let stamp = Stamp { connection: 0xfffe, sequence: 0xfedc_ba98 };
-        let frame = frame(Framing::Lf, stamp.connection, stamp.sequence);
-        let msg = &frame[HEADER.len()..frame.len() - 1];
-        for payload in [msg.to_vec(), [b" ", msg].concat(), [b"{\"msg\":\"", msg, b"\"}"].concat()]
-        {
-            assert_eq!(check(&payload), Ok(stamp));
+        let mut text = text(100, STAMP.route);
+        text.before = b"{\"msg\":\"".to_vec();
+        text.after = b"\"}".to_vec();
+        let frame = frame(STAMP, text);
+        let msg = msg(&frame);
+        assert!(msg.starts_with(b"{\"msg\":\"cd1:fffe1235fedcba98"));
+        for payload in [msg.to_vec(), [b" ", msg].concat(), msg[b"{'msg':'".len()..].to_vec()] {
+            assert_eq!(check(&payload), Ok(STAMP));
         }
     }
 
     #[test]
     fn every_changed_byte_is_seen() {
-        let frame = frame(Framing::Lf, 3, 12345);
-        let msg = &frame[HEADER.len()..frame.len() - 1];
+        let frame = frame(STAMP, text(100, STAMP.route));
+        let msg = msg(&frame);
         for index in 0..msg.len() {
             for flip in [1, 0x10, 0x20, 0x80] {
                 let mut payload = msg.to_vec();
@@ -285,8 +343,8 @@ mod tests {
 
     #[test]
     fn cut_and_foreign_payloads_are_corrupt() {
-        let frame = frame(Framing::Lf, 3, 12345);
-        let msg = &frame[HEADER.len()..frame.len() - 1];
+        let frame = frame(STAMP, text(100, STAMP.route));
+        let msg = msg(&frame);
         for length in 4..msg.len() {
             assert_eq!(check(&msg[..length]), Err(Corrupt::Cut));
         }
@@ -296,9 +354,8 @@ mod tests {
     }
 
     #[test]
-    fn bodies_hold_neither_delimiters_nor_markers_nor_quotes() {
-        let body = Random(1).body(10_000);
-        assert!(body.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' '));
-        assert!(!body.iter().any(|byte| b":\"\\\n%".contains(byte)));
+    fn topics_have_routes_of_their_own() {
+        assert_ne!(route_of("test"), route_of("logs-unknown"));
+        assert_ne!(route_of(""), ROUTE_ANY);
     }
 }

@@ -1,12 +1,15 @@
 //! One partition's memory: the sequence numbers of its producers, the order of its messages.
 
 use crate::ledger::{Ledger, Tally};
-use crate::message::{self, Stamp};
+use crate::message::{self, ROUTE_ANY, Stamp};
 use crate::records::{Batch, Malformed};
+use crate::workload::Audit;
 
 /// Batches per producer that can be recognised as repeats; Kafka's own bound, and the greatest
 /// `max.in.flight` of an idempotent producer.
 const RECENT_COUNT: usize = 5;
+/// One record in so many is audited whole: that costs more than all other checks.
+const AUDIT_EVERY: u64 = 256;
 /// Sequence numbers wrap to 0 after this.
 const SEQUENCE_WRAP: i64 = 1 << 31;
 
@@ -23,6 +26,17 @@ pub enum Verdict {
     Stale,
     /// From an epoch that has passed.
     Fenced,
+}
+
+/// What holds for every record of a topic.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// The topic's name.
+    pub topic: String,
+    /// `message::route_of` it.
+    pub route: u16,
+    /// Looks at some payloads whole.
+    pub audit: Option<Audit>,
 }
 
 /// A partition: locked by the thread that handles a batch for it, for that batch.
@@ -64,16 +78,30 @@ impl Partition {
     /// Takes a batch: checks its sequence numbers, then each record, and counts them.
     ///
     /// Errors: `Malformed` if the records cannot be walked; those before the fault are counted.
-    pub fn take(&mut self, batch: &Batch<'_>, ledger: &Ledger) -> Result<Verdict, Malformed> {
+    pub fn take(
+        &mut self,
+        batch: &Batch<'_>,
+        expected: &Expected,
+        ledger: &Ledger,
+    ) -> Result<Verdict, Malformed> {
         if let Some(verdict) = self.refusal(batch) {
             return Ok(verdict);
         }
         let mut tally = Tally::default();
+        let mut offset = self.next_offset as u64;
         let walked = batch.each_value(|payload| {
             tally.received += 1;
+            offset += 1;
             tally.payload_bytes += payload.len() as u64;
             match message::check(payload) {
-                Ok(stamp) => self.note(stamp, ledger, &mut tally),
+                Ok(stamp) => {
+                    self.note(stamp, ledger, &mut tally);
+                    let is_here = stamp.route == ROUTE_ANY || stamp.route == expected.route;
+                    tally.misrouted += u64::from(!is_here);
+                    let audited = expected.audit.filter(|_| offset % AUDIT_EVERY == 1);
+                    let is_good = audited.is_none_or(|audit| audit(&expected.topic, payload));
+                    tally.misshapen += u64::from(!is_good);
+                }
                 Err(_) => tally.corrupt += 1,
             }
         });
@@ -84,6 +112,11 @@ impl Partition {
         self.next_offset += i64::from(batch.record_count);
         self.remember(batch, offset);
         Ok(Verdict::Taken(offset))
+    }
+
+    /// Records taken so far.
+    pub fn record_count(&self) -> u64 {
+        self.next_offset as u64
     }
 
     /// Why a batch is not taken, by Kafka's rules for idempotent producers.
@@ -184,13 +217,22 @@ impl Producer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Block, Framing, HEADER};
+    use crate::message::{Block, Framing, HEADER, Text, route_of};
     use crate::records::tests::batch;
 
     fn messages(connection: u16, sequences: &[u64]) -> Vec<Vec<u8>> {
-        let mut block = Block::new(1, 120, Framing::Lf, 1).unwrap();
-        let msg = |sequence| block.stamped(connection, sequence, 1)[HEADER.len()..120].to_vec();
-        sequences.iter().copied().map(msg).collect()
+        let body = b"some words".to_vec();
+        let text = Text { before: Vec::new(), body, after: Vec::new(), route: route_of("test") };
+        let mut block = Block::new([text], 0, Framing::Lf);
+        let mut msg = |sequence| {
+            let end = block.stamp(connection, sequence, 1);
+            block.bytes()[HEADER.len()..end - 1].to_vec()
+        };
+        sequences.iter().map(|sequence| msg(*sequence)).collect()
+    }
+
+    fn expected(topic: &str) -> Expected {
+        Expected { topic: topic.to_owned(), route: route_of(topic), audit: None }
     }
 
     fn take(
@@ -202,7 +244,22 @@ mod tests {
         let messages = messages(2, sequences);
         let values: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
         let bytes = batch(producer, &values);
-        partition.take(&Batch::parse(&bytes, true).unwrap().0, ledger).unwrap()
+        let batch = Batch::parse(&bytes, true).unwrap().0;
+        partition.take(&batch, &expected("test"), ledger).unwrap()
+    }
+
+    #[test]
+    fn a_record_in_another_topic_is_misrouted_and_a_bad_payload_misshapen() {
+        let (ledger, mut partition) = (Ledger::default(), Partition::default());
+        let message = messages(2, &[0, 1]);
+        let bytes = batch((-1, -1, -1), &[&message[0], &message[1]]);
+        let batch = Batch::parse(&bytes, true).unwrap().0;
+        let mut expected = expected("other");
+        expected.audit = Some(|topic, payload| topic == "other" && payload.starts_with(b"{"));
+        partition.take(&batch, &expected, &ledger).unwrap();
+        let counts = ledger.counts();
+        assert_eq!((counts.unique, counts.misrouted, counts.misshapen), (2, 2, 1));
+        assert_eq!(partition.record_count(), 2);
     }
 
     #[test]
@@ -228,7 +285,8 @@ mod tests {
     fn foreign_records_are_corrupt() {
         let (ledger, mut partition) = (Ledger::default(), Partition::default());
         let bytes = batch((-1, -1, -1), &[b"hello", b""]);
-        partition.take(&Batch::parse(&bytes, true).unwrap().0, &ledger).unwrap();
+        let batch = Batch::parse(&bytes, true).unwrap().0;
+        partition.take(&batch, &expected("test"), &ledger).unwrap();
         assert_eq!((ledger.counts().received, ledger.counts().corrupt), (2, 2));
     }
 

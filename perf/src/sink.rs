@@ -8,8 +8,10 @@ use crate::broker::Cluster;
 use crate::cpu;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
+use crate::workload::Audit;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -32,6 +34,8 @@ pub struct Plan {
     pub partitions: u16,
     /// Whether each batch's CRC is verified too.
     pub check_crc: bool,
+    /// Looks at some payloads whole.
+    pub audit: Option<Audit>,
 }
 
 /// A running sink.
@@ -71,7 +75,7 @@ impl Sink {
             ports.iter().map(|port| listen(*port)).collect();
         let bound = bound?;
         let shared = Arc::new(Shared {
-            cluster: Cluster::new(ports.clone(), plan.partitions, plan.check_crc),
+            cluster: Cluster::new(ports.clone(), plan.partitions, plan.check_crc, plan.audit),
             stopping: AtomicBool::new(false),
             compression_told: AtomicBool::new(false),
             cpu_nanos: AtomicU64::new(0),
@@ -89,6 +93,11 @@ impl Sink {
     /// What has arrived.
     pub fn ledger(&self) -> &Ledger {
         &self.shared.cluster.ledger
+    }
+
+    /// Records taken so far, by topic.
+    pub fn by_topic(&self) -> Vec<(String, u64)> {
+        self.shared.cluster.by_topic()
     }
 
     /// Closes everything; returns the CPU time that its connections took.
@@ -111,7 +120,8 @@ impl Sink {
 }
 
 /// One line of JSON: what arrived. `lost` is for the caller to judge; `started` is the first send.
-pub fn report(ledger: &Ledger, lost: u64, cpu: Duration, started: Option<Instant>) -> Value {
+pub fn report(sink: &Sink, lost: u64, cpu: Duration, started: Option<Instant>) -> Value {
+    let ledger = sink.ledger();
     let counts = ledger.counts();
     let last = ledger.last_record();
     let seconds = started.zip(last).map(|(first, last)| last.duration_since(first).as_secs_f64());
@@ -122,6 +132,9 @@ pub fn report(ledger: &Ledger, lost: u64, cpu: Duration, started: Option<Instant
         "duplicated": counts.duplicated,
         "reordered": counts.reordered,
         "corrupt": counts.corrupt,
+        "misrouted": counts.misrouted,
+        "misshapen": counts.misshapen,
+        "by_topic": sink.by_topic().into_iter().collect::<BTreeMap<String, u64>>(),
         "payload_bytes": counts.payload_bytes,
         "batches_taken": ledger.batches.taken.load(Relaxed),
         "batches_repeated": ledger.batches.repeated.load(Relaxed),
@@ -237,7 +250,7 @@ mod tests {
     fn a_port_in_use_is_one_sentence_and_nothing_listens() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let plan = Plan { port, brokers: 1, partitions: 1, check_crc: false };
+        let plan = Plan { port, brokers: 1, partitions: 1, check_crc: false, audit: None };
         let Err(Failure::Setup(sentence)) = Sink::start(&plan) else { panic!("it started") };
         assert!(sentence.contains(&port.to_string()), "{sentence}");
         assert!(sentence.contains("in use"), "{sentence}");

@@ -227,9 +227,9 @@ pub fn logger(address: SocketAddr, options: &[&str], text: &str) {
 /// `connections`; `options` as `--syslog-proto` before.
 ///
 /// Debian's syslog-ng and rsyslog exclude each other, so tests/install unpacks the package into
-/// target/loggen instead of installing it.
+/// target/syslog-ng instead of installing it.
 pub fn loggen(address: SocketAddr, connections: u32, count: u32, rate: u32, options: &[&str]) {
-    let prefix = target().join("loggen/usr");
+    let prefix = target().join("syslog-ng/usr");
     let program = prefix.join("bin/loggen");
     assert!(program.exists(), "no {}: run tests/install", program.display());
     run(&program.display().to_string(), seconds(60), |command| {

@@ -2,30 +2,41 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::forwarder::{Installed, Kind};
-use corndog_perf::{Failure, compare, sink};
+use corndog_perf::workload::Workload;
+use corndog_perf::{Failure, compare, sink, summary};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Compares corndog with rsyslog: CPU per million messages, messages per second, peak memory,
-/// lost, duplicated and reordered messages. Alternates between them in every round.
-/// Example: perf/compare --rounds 5 --messages 2000000
+/// Compares corndog with its peers: CPU per million messages, messages per second, peak memory,
+/// lost, duplicated, reordered and wrong messages. Alternates between them in every round.
+/// Example: perf/compare --workload w2 --rounds 5
 #[derive(argh::FromArgs)]
 struct Args {
+    /// w1 (default): one rule that forwards all; w2: hotdog's three rules on JSON and text; w3: 100
+    /// regex rules. All: 4 TCP connections, LF, RFC 5424, acks=all, linger 5 ms, no compression
+    #[argh(option, default = "String::from(\"w1\")", from_str_fn(named))]
+    workload: String,
+    /// compare with rsyslog (default of w1 and w2), syslog-ng (default of w3) or rsyslog-strings
+    /// (string compares for regexes, w3); may be given several times
+    #[argh(option, from_str_fn(Kind::parse))]
+    peer: Vec<Kind>,
+    /// measure one forwarder alone
+    #[argh(option, from_str_fn(Kind::parse))]
+    only: Option<Kind>,
     /// messages per run (default 2000000)
     #[argh(option, default = "2_000_000")]
     messages: u64,
+    /// messages per run of a peer (default: as many; of w2 a quarter, of w3 a twentieth)
+    #[argh(option)]
+    peer_messages: Option<u64>,
     /// rounds (default 5); each runs every forwarder once
     #[argh(option, default = "5")]
     rounds: usize,
-    /// workload (default w1): 4 TCP connections, LF, RFC 5424 of 248 bytes, one rule that forwards
-    /// all, acks=all, linger 5 ms, no compression
-    #[argh(option, default = "String::from(\"w1\")")]
-    workload: String,
-    /// measure one forwarder alone: rsyslog or corndog
-    #[argh(option, from_str_fn(kind))]
-    only: Option<Kind>,
+    /// rules of w3 (default 100), an even number
+    #[argh(option)]
+    rules: Option<usize>,
     /// corndog's executable (default: beside this one)
     #[argh(option)]
     corndog: Option<PathBuf>,
@@ -51,56 +62,88 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    if args.workload != "w1" {
-        return Err(Failure::Setup(format!("workload {:?}: only w1 is there", args.workload)));
-    }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))
             .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
     }
     let plan = compare::Plan {
-        forwarders: forwarders(args)?,
+        entrants: entrants(args)?,
         rounds: args.rounds,
         port: args.port,
-        messages: args.messages,
-        sink: sink::Plan { port: args.sink_port, brokers: 3, partitions: 8, check_crc: false },
+        sink: sink::Plan {
+            port: args.sink_port,
+            brokers: 3,
+            partitions: 8,
+            check_crc: false,
+            audit: None,
+        },
     };
-    let tell = |round: usize, run: &compare::Run| {
-        eprintln!(
-            "round {}/{} {}: {:.3} CPU s/million, {:.0} messages/s, {:.0} records/batch, lost {}",
-            round + 1,
-            args.rounds,
-            run.kind.name(),
-            run.cpu_per_million,
-            run.messages_per_second,
-            run.records_per_batch,
-            run.lost
-        );
-    };
+    let tell =
+        |round: usize, run: &compare::Run| eprintln!("round {}/{} {run}", round + 1, args.rounds);
     let runs = compare::run(&plan, &stop, &tell)?;
+    let own = Kind::Corndog.name();
+    let peers = summary::labels(&runs).into_iter().filter(|label| *label != own);
+    let ratios: Vec<_> = peers.map(|peer| (own.to_owned(), peer.to_owned())).collect();
     if args.json {
-        println!("{}", compare::json(&runs));
-    } else {
-        print!("{}", compare::table(&runs));
+        println!("{}", summary::json(&runs, &ratios));
+        return Ok(());
+    }
+    print!("{}", summary::table(&runs));
+    for (own, peer) in ratios {
+        if let Some(ratio) = summary::ratio(&runs, &own, &peer) {
+            println!("{own}/{peer} CPU, per round: {ratio:.3}");
+        }
     }
     Ok(())
 }
 
-fn forwarders(args: &Args) -> Result<Vec<Installed>, Failure> {
-    let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
-    let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
-    [Kind::Rsyslog, Kind::Corndog]
-        .into_iter()
-        .filter(|kind| args.only.is_none_or(|only| only == *kind))
-        .map(|kind| kind.find(&corndog))
-        .collect()
+/// The peers first, in the first round.
+fn entrants(args: &Args) -> Result<Vec<compare::Entrant>, Failure> {
+    let workload = workload(args)?;
+    let kinds = match (args.only, args.peer.as_slice(), workload) {
+        (Some(only), [], _) => vec![only],
+        (Some(_), ..) => {
+            return Err(Failure::Setup("--only measures one forwarder: leave --peer out".into()));
+        }
+        (None, [], Workload::W3 { .. }) => vec![Kind::SyslogNg, Kind::Corndog],
+        (None, [], _) => vec![Kind::Rsyslog, Kind::Corndog],
+        (None, peers, _) => [peers, &[Kind::Corndog]].concat(),
+    };
+    let entrant = |kind: Kind| {
+        let installed = find(kind, args)?;
+        let messages =
+            if kind == Kind::Corndog { args.messages } else { peer_messages(args, workload) };
+        Ok(compare::Entrant { label: kind.name().to_owned(), installed, workload, messages })
+    };
+    kinds.into_iter().map(entrant).collect()
 }
 
-fn kind(word: &str) -> Result<Kind, String> {
-    match word {
-        "rsyslog" => Ok(Kind::Rsyslog),
-        "corndog" => Ok(Kind::Corndog),
-        _ => Err(format!("forwarder {word:?}: choose rsyslog or corndog")),
+/// Slow peers get fewer messages: what counts is the CPU time of each.
+fn peer_messages(args: &Args, workload: Workload) -> u64 {
+    let share = match workload {
+        Workload::W1 { .. } => 1,
+        Workload::W2 => 4,
+        Workload::W3 { .. } => 20,
+    };
+    args.peer_messages.unwrap_or((args.messages / share).max(1))
+}
+
+fn workload(args: &Args) -> Result<Workload, Failure> {
+    let named = Workload::parse(&args.workload).map_err(Failure::Setup)?;
+    match (named, args.rules) {
+        (_, None) => Ok(named),
+        (Workload::W3 { .. }, Some(rules)) => Ok(Workload::W3 { rules }),
+        _ => Err(Failure::Setup("--rules is for w3".into())),
     }
+}
+
+fn find(kind: Kind, args: &Args) -> Result<Installed, Failure> {
+    let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
+    let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
+    kind.find(&corndog)
+}
+
+fn named(name: &str) -> Result<String, String> {
+    Workload::parse(name).map(|_| name.to_owned())
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::message::Framing;
+use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, load};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,9 +29,15 @@ struct Args {
     /// messages a second over all connections; flat out if left out
     #[argh(option)]
     rate: Option<u64>,
-    /// bytes of a frame without its delimiter (default 248)
-    #[argh(option, default = "248")]
-    size: usize,
+    /// what the messages are: w1 (default), w2 (JSON and text), w3 (text for many rules)
+    #[argh(option, default = "String::from(\"w1\")")]
+    workload: String,
+    /// bytes of a frame without its delimiter, of w1 (default 248)
+    #[argh(option)]
+    size: Option<usize>,
+    /// rules that w3 is for (default 100): those of its messages that match have their numbers
+    #[argh(option)]
+    rules: Option<usize>,
     /// lf or octet (default lf)
     #[argh(option, default = "Framing::Lf", from_str_fn(framing))]
     framing: Framing,
@@ -49,6 +56,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn workload(args: &Args) -> Result<Workload, Failure> {
+    let named = Workload::parse(&args.workload).map_err(Failure::Setup)?;
+    match (named, args.size, args.rules) {
+        (Workload::W1 { .. }, Some(frame_bytes), None) => Ok(Workload::W1 { frame_bytes }),
+        (Workload::W3 { .. }, None, Some(rules)) => Ok(Workload::W3 { rules }),
+        (_, None, None) => Ok(named),
+        _ => Err(Failure::Setup("--size is for w1, --rules for w3".into())),
+    }
+}
+
 fn run(args: Args) -> Result<ExitCode, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -61,7 +78,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         first_connection: args.first_connection,
         messages: args.messages,
         rate: args.rate,
-        frame_bytes: args.size,
+        workload: workload(&args)?,
         framing: args.framing,
         seed: args.seed,
     };

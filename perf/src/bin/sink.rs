@@ -1,6 +1,7 @@
 //! A Kafka cluster that counts and checks what it gets, and prints one JSON line about it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
+use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, cpu, sink};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,6 +26,10 @@ struct Args {
     /// verify the CRC of each batch too
     #[argh(switch)]
     crc: bool,
+    /// workload whose payloads are looked at whole, one in 256: w1 (default, nothing to look at),
+    /// w2, w3
+    #[argh(option, default = "Workload::W1 { frame_bytes: 248 }", from_str_fn(Workload::parse))]
+    workload: Workload,
     /// different messages to wait for: ends when they are in, and counts what lacks at a signal.
     /// Without it, lost are the gaps in each connection's sequence
     #[argh(option)]
@@ -52,6 +57,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         brokers: args.brokers,
         partitions: args.partitions,
         check_crc: args.crc,
+        audit: args.workload.audit(),
     };
     let sink = sink::Sink::start(&plan)?;
     eprintln!("sink: ready on 127.0.0.1:{}", args.port);
@@ -70,7 +76,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let ledger = sink.ledger();
     let unique = ledger.counts().unique;
     let lost = args.expect.map_or_else(|| ledger.gaps(), |count| count.saturating_sub(unique));
-    println!("{}", sink::report(ledger, lost, cpu::of_process(), first));
+    println!("{}", sink::report(&sink, lost, cpu::of_process(), first));
     sink.stop();
     Ok(())
 }

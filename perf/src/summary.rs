@@ -1,0 +1,225 @@
+//! What runs showed: medians with their ends, ratios by round, as a table and as JSON.
+
+use crate::compare::Run;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Median, least and greatest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// The middle value, or the mean of the two.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of at least one value; `None` of none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (min, max) = (*values.first()?, *values.last()?);
+        let upper = values.len() / 2;
+        let lower = (values.len() - 1) / 2;
+        Some(Self { median: (values[lower] + values[upper]) / 2.0, min, max })
+    }
+
+    fn json(self) -> Value {
+        json!({ "median": self.median, "min": self.min, "max": self.max })
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = formatter.precision().unwrap_or(2);
+        let Self { median, min, max } = self;
+        // `pad` would cut the text to the precision.
+        let width = formatter.width().unwrap_or(0);
+        let text = format!("{median:.digits$} ({min:.digits$}..{max:.digits$})");
+        write!(formatter, "{text:>width$}")
+    }
+}
+
+/// CPU of the runs of one label by those of another, round by round; `None` unless both ran.
+pub fn ratio(runs: &[Run], own: &str, peer: &str) -> Option<Spread> {
+    let of = |label| of_label(runs, label).map(|run| run.cpu_per_million);
+    Spread::of(of(own).zip(of(peer)).map(|(own, peer)| own / peer))
+}
+
+/// The labels that ran, in the order of their first runs.
+pub fn labels(runs: &[Run]) -> Vec<&str> {
+    let mut labels: Vec<&str> = Vec::new();
+    for run in runs {
+        if !labels.contains(&run.label.as_str()) {
+            labels.push(&run.label);
+        }
+    }
+    labels
+}
+
+/// The figures as a table for people.
+pub fn table(runs: &[Run]) -> String {
+    let mut table = format!(
+        "{:<15} {:>21} {:>28} {:>20} {:>6} {:>6} {:>6} {:>6} {:>6}\n",
+        "", "CPU s/million", "messages/s", "peak MiB", "lost", "dup", "reord", "corr", "wrong"
+    );
+    for label in labels(runs) {
+        let spread = |field: fn(&Run) -> f64| Spread::of(of_label(runs, label).map(field));
+        let sum = |field: fn(&Run) -> u64| of_label(runs, label).map(field).sum::<u64>();
+        let Some((cpu, (rate, memory))) = spread(|run| run.cpu_per_million)
+            .zip(spread(|run| run.messages_per_second).zip(spread(|run| run.memory_peak_mib)))
+        else {
+            continue;
+        };
+        let _ = writeln!(
+            table,
+            "{label:<15} {cpu:>21.3} {rate:>28.0} {memory:>20.1} {:>6} {:>6} {:>6} {:>6} {:>6}",
+            sum(|run| run.lost),
+            sum(|run| run.duplicated),
+            sum(|run| run.reordered),
+            sum(|run| run.corrupt),
+            sum(|run| run.misrouted + run.misshapen),
+        );
+    }
+    for label in labels(runs) {
+        let counts = by_topic(runs, label);
+        let counts: Vec<String> =
+            counts.iter().map(|(topic, count)| format!("{topic} {count}")).collect();
+        let _ = writeln!(table, "{label}, records by topic: {}", counts.join(", "));
+    }
+    if let (Some(load), Some(sink)) = (
+        Spread::of(runs.iter().map(|run| run.load_ns)),
+        Spread::of(runs.iter().map(|run| run.sink_ns)),
+    ) {
+        let _ = writeln!(
+            table,
+            "the tools' own CPU: load {load:.0} ns/message, sink {sink:.0} ns/record"
+        );
+    }
+    table
+}
+
+/// The figures and every run as JSON; `ratios` names pairs of labels.
+pub fn json(runs: &[Run], ratios: &[(String, String)]) -> Value {
+    let summary = labels(runs).into_iter().map(|label| {
+        let spread =
+            |field: fn(&Run) -> f64| Spread::of(of_label(runs, label).map(field)).map(Spread::json);
+        let sum = |field: fn(&Run) -> u64| of_label(runs, label).map(field).sum::<u64>();
+        let summary = json!({
+            "cpu_seconds_per_million": spread(|run| run.cpu_per_million),
+            "messages_per_second": spread(|run| run.messages_per_second),
+            "memory_peak_mib": spread(|run| run.memory_peak_mib),
+            "records_per_batch": spread(|run| run.records_per_batch),
+            "sent": sum(|run| run.sent),
+            "lost": sum(|run| run.lost),
+            "duplicated": sum(|run| run.duplicated),
+            "reordered": sum(|run| run.reordered),
+            "corrupt": sum(|run| run.corrupt),
+            "misrouted": sum(|run| run.misrouted),
+            "misshapen": sum(|run| run.misshapen),
+            "by_topic": by_topic(runs, label),
+        });
+        (label.to_owned(), summary)
+    });
+    let summary: serde_json::Map<String, Value> = summary.collect();
+    let ratios = ratios.iter().map(|(own, peer)| {
+        (format!("{own}/{peer}"), json!(ratio(runs, own, peer).map(Spread::json)))
+    });
+    json!({
+        "forwarders": summary,
+        "cpu_ratios": ratios.collect::<serde_json::Map<String, Value>>(),
+        "runs": runs.iter().map(run_json).collect::<Vec<Value>>(),
+    })
+}
+
+fn run_json(run: &Run) -> Value {
+    json!({
+        "forwarder": run.label,
+        "sent": run.sent,
+        "received": run.received,
+        "lost": run.lost,
+        "duplicated": run.duplicated,
+        "reordered": run.reordered,
+        "corrupt": run.corrupt,
+        "misrouted": run.misrouted,
+        "misshapen": run.misshapen,
+        "cpu_seconds_per_million": run.cpu_per_million,
+        "messages_per_second": run.messages_per_second,
+        "memory_peak_mib": run.memory_peak_mib,
+        "records_per_batch": run.records_per_batch,
+        "load_cpu_ns_per_message": run.load_ns,
+        "sink_cpu_ns_per_record": run.sink_ns,
+    })
+}
+
+fn of_label<'a>(runs: &'a [Run], label: &'a str) -> impl Iterator<Item = &'a Run> {
+    runs.iter().filter(move |run| run.label == label)
+}
+
+/// Records of all runs of a label, by topic.
+fn by_topic<'a>(runs: &'a [Run], label: &'a str) -> BTreeMap<&'a str, u64> {
+    let mut counts = BTreeMap::new();
+    for (topic, count) in of_label(runs, label).flat_map(|run| &run.by_topic) {
+        *counts.entry(topic.as_str()).or_default() += count;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(label: &str, cpu_per_million: f64) -> Run {
+        Run {
+            label: label.to_owned(),
+            sent: 10,
+            received: 10,
+            lost: 1,
+            duplicated: 0,
+            reordered: 0,
+            corrupt: 0,
+            misrouted: 2,
+            misshapen: 3,
+            by_topic: vec![("test".to_owned(), 10)],
+            cpu_per_million,
+            messages_per_second: 1000.0,
+            memory_peak_mib: 20.0,
+            records_per_batch: 100.0,
+            load_ns: 70.0,
+            sink_ns: 100.0,
+        }
+    }
+
+    #[test]
+    fn spread_is_median_and_ends() {
+        let spread = |values: &[f64]| Spread::of(values.iter().copied());
+        assert_eq!(spread(&[]), None);
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
+        assert_eq!(spread(&[4.0, 1.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
+    }
+
+    #[test]
+    fn ratio_is_paired_by_round_whatever_the_order_within() {
+        let (own, peer) = ("corndog", "rsyslog");
+        let runs = [(peer, 2.0), (own, 1.0), (own, 3.0), (peer, 4.0)]
+            .map(|(label, cpu)| sample(label, cpu));
+        let spread = ratio(&runs, own, peer).unwrap();
+        assert_eq!((spread.min, spread.max), (0.5, 0.75));
+        assert_eq!(ratio(&runs[..1], own, peer), None);
+    }
+
+    #[test]
+    fn table_and_json_hold_every_forwarder() {
+        let runs = [sample("rsyslog", 2.0), sample("corndog", 1.0), sample("rsyslog", 3.0)];
+        let table = table(&runs);
+        assert!(table.contains("corndog") && table.contains("2.500 (2.000..3.000)"), "{table}");
+        assert!(table.contains("rsyslog, records by topic: test 20"), "{table}");
+        let json = json(&runs, &[("corndog".to_owned(), "rsyslog".to_owned())]);
+        assert_eq!(json["forwarders"]["rsyslog"]["lost"], 2);
+        assert_eq!(json["cpu_ratios"]["corndog/rsyslog"]["median"], 0.5);
+        assert_eq!(json["runs"].as_array().map(Vec::len), Some(3));
+    }
+}

@@ -1,0 +1,370 @@
+//! What the messages of a workload are made of, and how a delivered one is recognised.
+//!
+//! Kinds of message follow a fixed order, so that their shares are exact in every hundred; what is
+//! in them is drawn from a seed. A workload says for each message which topic the rules choose: that
+//! is its stamp's route.
+
+use crate::failure::Failure;
+use crate::message::{
+    FRAME_BYTES_MAX, FRAME_BYTES_MIN, HEADER, ROUTE_ANY, STAMP_BYTES, Text, route_of,
+};
+use serde_json::Value;
+
+/// Topics that JSON messages of W2 name.
+const TOPICS: [&str; 4] = ["access", "audit", "cart", "metrics"];
+/// Where a rule of W3 and W2's text rule send.
+const TOPIC_MATCHED: &str = "test";
+/// Where the catch-all sends.
+const TOPIC_UNKNOWN: &str = "logs-unknown";
+/// Bytes of MSG in W3, stamp included: a frame of 248 bytes, as in W1.
+const W3_MSG_BYTES: usize = 248 - HEADER.len();
+/// Numbers that no rule of W3 has: from this on, below 1000.
+const W3_NUMBER_UNKNOWN: u64 = 500;
+/// The most rules of W3: half of them have numbers from 0 on.
+const W3_RULES_MAX: usize = 2 * W3_NUMBER_UNKNOWN as usize;
+
+const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .";
+/// What sentences are made of: with the words that the rules look for, too.
+const WORDS: [&str; 32] = [
+    "user",
+    "code",
+    "svc",
+    "hello",
+    "session",
+    "opened",
+    "closed",
+    "for",
+    "request",
+    "took",
+    "ms",
+    "connection",
+    "reset",
+    "by",
+    "peer",
+    "upstream",
+    "timeout",
+    "while",
+    "reading",
+    "response",
+    "header",
+    "retry",
+    "disk",
+    "usage",
+    "at",
+    "percent",
+    "of",
+    "queue",
+    "cache",
+    "miss",
+    "key",
+    "expired",
+];
+const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank_2", "grace", "heidi"];
+
+/// Looks at a topic's name and a payload whole: whether the rules make such a payload.
+pub type Audit = fn(&str, &[u8]) -> bool;
+
+/// What is sent, and by which rules it is forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workload {
+    /// One rule that forwards all; frames of one length.
+    W1 {
+        /// Bytes of a frame, without its delimiter.
+        frame_bytes: usize,
+    },
+    /// hotdog's own three rules: JSON that names its topic, text with a name, all else.
+    W2,
+    /// Many regex rules, of which few match; then a catch-all.
+    W3 {
+        /// Half of them by a prefix, half of them by a name and a number.
+        rules: usize,
+    },
+}
+
+impl Workload {
+    /// The workload of that name, as it is measured by default.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "w1" => Ok(Self::W1 { frame_bytes: 248 }),
+            "w2" => Ok(Self::W2),
+            "w3" => Ok(Self::W3 { rules: 100 }),
+            _ => Err(format!("workload {name:?}: choose w1, w2 or w3")),
+        }
+    }
+
+    /// Its name in flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::W1 { .. } => "w1",
+            Self::W2 => "w2",
+            Self::W3 { .. } => "w3",
+        }
+    }
+
+    /// Errors: `Failure::Setup` where it cannot be sent.
+    pub fn check(self) -> Result<(), Failure> {
+        match self {
+            Self::W1 { frame_bytes }
+                if !(FRAME_BYTES_MIN..=FRAME_BYTES_MAX).contains(&frame_bytes) =>
+            {
+                Err(Failure::Setup(format!(
+                    "a frame of {frame_bytes} bytes: choose {FRAME_BYTES_MIN} to {FRAME_BYTES_MAX}"
+                )))
+            }
+            Self::W3 { rules } if rules == 0 || rules % 2 != 0 || rules > W3_RULES_MAX => {
+                Err(Failure::Setup(format!(
+                    "{rules} rules: choose an even number of at most {W3_RULES_MAX}"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The workload's messages, without end.
+    pub fn texts(self, seed: u64) -> impl Iterator<Item = Text> {
+        let mut random = Random(seed);
+        // 61 and 100 have no common divisor: each hundred holds every number below 100 once.
+        (0..100u64).cycle().map(move |index| self.text(index * 61 % 100, &mut random))
+    }
+
+    /// What some of the delivered payloads are held against.
+    pub fn audit(self) -> Option<Audit> {
+        match self {
+            Self::W2 => Some(is_w2_payload),
+            Self::W1 { .. } | Self::W3 { .. } => None,
+        }
+    }
+
+    /// One message; `kind` is below 100, and decides of what kind it is.
+    fn text(self, kind: u64, random: &mut Random) -> Text {
+        match self {
+            Self::W1 { frame_bytes } => {
+                let body = random.characters(frame_bytes - HEADER.len() - STAMP_BYTES);
+                Text { before: Vec::new(), body, after: Vec::new(), route: ROUTE_ANY }
+            }
+            Self::W2 if kind < 50 => w2_json(random),
+            Self::W2 => w2_text(kind, random),
+            Self::W3 { rules } => w3_text(kind, rules as u64 / 2, random),
+        }
+    }
+}
+
+/// A JSON object of 300 to 400 bytes that names its topic.
+fn w2_json(random: &mut Random) -> Text {
+    let topic = random.of(&TOPICS);
+    let service = random.of(&NAMES);
+    let (second, status, millis) = (random.below(60), 200 + random.below(300), random.below(5000));
+    let before = format!(
+        r#"{{"time":"2026-01-01T00:00:{second:02}.000Z","level":"info","service":"{service}","#
+    ) + &format!(
+        r#""meta":{{"topic":"{topic}","region":"eu-west-1"}},"request":{{"method":"GET","#
+    ) + &format!(
+        r#""path":"/items/{millis}","status":{status},"bytes":{}}},"text":""#,
+        random.below(1 << 20)
+    );
+    let bytes = 72 + random.below(90) as usize;
+    Text {
+        before: before.into_bytes(),
+        body: random.sentence(bytes),
+        after: b"\"}".to_vec(),
+        route: route_of(&format!("logs-{topic}")),
+    }
+}
+
+/// Text of 120 to 220 bytes: nearly always with a name, which the regex takes out.
+fn w2_text(kind: u64, random: &mut Random) -> Text {
+    let bytes = 70 + random.below(100) as usize;
+    let name = random.of(&NAMES);
+    let (before, route) = match kind {
+        50..98 => (format!("hello {name} "), route_of(TOPIC_MATCHED)),
+        _ => (format!("good day {name} "), route_of(TOPIC_UNKNOWN)),
+    };
+    let body = random.sentence(bytes);
+    Text { before: before.into_bytes(), body, after: Vec::new(), route }
+}
+
+/// Text of one length, of which two in a hundred match one of `2 * half` rules.
+fn w3_text(kind: u64, half: u64, random: &mut Random) -> Text {
+    let unknown = W3_NUMBER_UNKNOWN + random.below(1000 - W3_NUMBER_UNKNOWN);
+    let known = random.below(half);
+    let name = random.of(&NAMES);
+    let (before, after, topic) = match kind {
+        0 => (format!("svc-{known:03}: "), String::new(), TOPIC_MATCHED),
+        1 => (format!("user={name} "), format!(" code={known:03}"), TOPIC_MATCHED),
+        2..12 => (format!("svc-{unknown}: "), String::new(), TOPIC_UNKNOWN),
+        12..32 => (format!("user={name} "), format!(" code={unknown}"), TOPIC_UNKNOWN),
+        // The other way round: the number is a rule's, but the rule wants the name before it.
+        32..37 => (format!("code={known:03} "), format!(" user={name}"), TOPIC_UNKNOWN),
+        _ => (String::new(), String::new(), TOPIC_UNKNOWN),
+    };
+    let body = random.sentence(W3_MSG_BYTES - STAMP_BYTES - before.len() - after.len());
+    Text { before: before.into_bytes(), body, after: after.into_bytes(), route: route_of(topic) }
+}
+
+/// Whether W2's rules make this payload for that topic: merged, replaced, or as it was.
+fn is_w2_payload(topic: &str, payload: &[u8]) -> bool {
+    match topic {
+        TOPIC_MATCHED => is_w2_replaced(payload).unwrap_or(false),
+        TOPIC_UNKNOWN => payload.trim_ascii_start().starts_with(b"good day "),
+        _ => is_w2_merged(topic, payload).unwrap_or(false),
+    }
+}
+
+fn is_w2_replaced(payload: &[u8]) -> Option<bool> {
+    let text = std::str::from_utf8(payload).ok()?;
+    let msg = text.strip_prefix("This is the total message: ")?.trim_start();
+    let name = msg.strip_prefix("hello ")?.split(' ').next()?;
+    Some(text.ends_with(&format!("\n\nAnd the name is: {name}\n")))
+}
+
+/// Whether it is the object as sent, with `version` and `timestamp` under `meta.hotdog`, no more.
+fn is_w2_merged(topic: &str, payload: &[u8]) -> Option<bool> {
+    let value: Value = serde_json::from_slice(payload).ok()?;
+    let keys = |value: &Value| -> Option<Vec<String>> {
+        let mut keys: Vec<String> = value.as_object()?.keys().cloned().collect();
+        keys.sort();
+        Some(keys)
+    };
+    let (meta, hotdog) = (value.get("meta")?, value.get("meta")?.get("hotdog")?);
+    let is_filled = |key: &str| hotdog[key].as_str().is_some_and(|text| !text.is_empty());
+    Some(
+        topic.strip_prefix("logs-") == meta.get("topic")?.as_str()
+            && keys(&value)? == ["level", "meta", "request", "service", "text", "time"]
+            && keys(meta)? == ["hotdog", "region", "topic"]
+            && keys(hotdog)? == ["timestamp", "version"]
+            && keys(value.get("request")?)? == ["bytes", "method", "path", "status"]
+            && is_filled("version")
+            && is_filled("timestamp"),
+    )
+}
+
+/// SplitMix64: enough randomness for text, without a dependency.
+struct Random(u64);
+
+impl Random {
+    fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.number() % bound
+    }
+
+    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    /// Characters that start and end with no space: forwarders may trim it.
+    fn characters(&mut self, length: usize) -> Vec<u8> {
+        let characters = (0..length).map(|_| ALPHABET[(self.number() >> 58) as usize]);
+        trimmed(characters.collect())
+    }
+
+    /// Words, cut to the length.
+    fn sentence(&mut self, length: usize) -> Vec<u8> {
+        let mut sentence = Vec::with_capacity(length + 16);
+        while sentence.len() < length {
+            sentence.extend_from_slice(self.of(&WORDS).as_bytes());
+            sentence.push(b' ');
+        }
+        sentence.truncate(length);
+        trimmed(sentence)
+    }
+}
+
+fn trimmed(mut text: Vec<u8>) -> Vec<u8> {
+    let last = text.len() - 1;
+    for end in [0, last] {
+        if text[end] == b' ' {
+            text[end] = b'x';
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Block, Framing, check};
+
+    const ALL: [Workload; 3] =
+        [Workload::W1 { frame_bytes: 248 }, Workload::W2, Workload::W3 { rules: 100 }];
+
+    fn msg(text: &Text) -> Vec<u8> {
+        let mut block = Block::new([text.clone()], 0, Framing::Lf);
+        let end = block.stamp(3, 7, 1);
+        block.bytes()[HEADER.len()..end - 1].to_vec()
+    }
+
+    #[test]
+    fn bodies_hold_neither_delimiters_nor_markers_nor_quotes() {
+        for text in ALL.iter().flat_map(|workload| workload.texts(1).take(1000)) {
+            let is_plain = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+            assert!(text.body.iter().all(is_plain));
+            assert!(!text.body.iter().any(|byte| b":\"\\%=".contains(byte)));
+            assert!(!msg(&text).contains(&b'\n'));
+            assert_eq!(check(&msg(&text)).unwrap().route, text.route);
+        }
+    }
+
+    #[test]
+    fn lengths_are_as_documented() {
+        let w2: Vec<Text> = Workload::W2.texts(1).take(1000).collect();
+        for text in &w2 {
+            let length = msg(text).len();
+            let expected = if text.before[0] == b'{' { 300..401 } else { 110..221 };
+            assert!(expected.contains(&length), "{length} bytes");
+        }
+        assert!(Workload::W3 { rules: 100 }.texts(1).take(100).all(|text| msg(&text).len() == 192));
+    }
+
+    #[test]
+    fn shares_are_exact_in_every_hundred() {
+        let to = |workload: Workload, topic: &str| {
+            let texts = workload.texts(5).skip(100).take(100);
+            texts.filter(|text| text.route == route_of(topic)).count()
+        };
+        assert_eq!((to(Workload::W2, "test"), to(Workload::W2, "logs-unknown")), (48, 2));
+        for rules in [10, 100, 500] {
+            let w3 = Workload::W3 { rules };
+            assert_eq!((to(w3, "test"), to(w3, "logs-unknown")), (2, 98));
+        }
+    }
+
+    #[test]
+    fn audit_takes_what_the_rules_make_and_nothing_else() {
+        let audit = Workload::W2.audit().unwrap();
+        let texts: Vec<Text> = Workload::W2.texts(1).take(100).collect();
+        for text in &texts {
+            let msg = String::from_utf8(msg(text)).unwrap();
+            if let Some(rest) = msg.strip_prefix("hello ") {
+                let name = rest.split(' ').next().unwrap();
+                let made = format!("This is the total message: {msg}\n\nAnd the name is: {name}\n");
+                assert!(audit("test", made.as_bytes()), "{made}");
+                assert!(!audit("test", made.replace("name is: ", "name is: x").as_bytes()));
+                assert!(!audit("test", msg.as_bytes()));
+            } else if msg.starts_with('{') {
+                let mut value: Value = serde_json::from_str(&msg).unwrap();
+                let topic = format!("logs-{}", value["meta"]["topic"].as_str().unwrap());
+                assert!(!audit(&topic, msg.as_bytes()));
+                value["meta"]["hotdog"] = serde_json::json!({"version": "1", "timestamp": "now"});
+                assert!(audit(&topic, value.to_string().as_bytes()));
+                assert!(!audit("logs-other", value.to_string().as_bytes()));
+            } else {
+                assert!(audit("logs-unknown", msg.as_bytes()), "{msg}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_one_sentence() {
+        let w3 = |rules| Workload::W3 { rules };
+        assert!(w3(11).check().is_err() && w3(0).check().is_err() && w3(1002).check().is_err());
+        assert!(ALL.iter().all(|workload| workload.check().is_ok()));
+        assert!(Workload::parse("w9").is_err_and(|sentence| sentence.contains("w9")));
+    }
+}
