@@ -11,12 +11,15 @@
 //! | `section` | reading a table key by key, noting mistakes |
 //! | `units`, `limits` | sizes and durations; every range with its reason |
 //! | `shards`, `listen`, `kafka`, `topics`, `rules` | the sections of those names |
+//! | `actions`, `merge` | what a rule does; a TOML table as JSON |
 
+mod actions;
 mod environment;
 mod file;
 mod kafka;
 mod limits;
 mod listen;
+mod merge;
 mod rules;
 mod section;
 mod shards;
@@ -39,7 +42,8 @@ use std::time::Duration;
 use toml::Value;
 use units::Unit;
 
-/// A mistake in the configuration: one sentence with key, value, limit and what to do.
+/// A mistake in the configuration: one sentence with key, value, limit and what to do. Two lines
+/// may follow that show the place in a pattern, an expression or a template; they are indented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake(pub String);
 
@@ -64,7 +68,7 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// Which topics records may go to, and what becomes of the others.
     pub routing: RoutingConfig,
-    /// Tried in order; at least one.
+    /// Tried in order; at least one, unless what matches none is forwarded.
     pub rules: Vec<RuleConfig>,
 }
 
@@ -98,13 +102,10 @@ pub struct LimitSettings {
 
 /// Keys of the planned surface that this version does not have, by section.
 mod later {
-    pub const FILE: &[&str] = &["unmatched", "status", "statsd"];
+    pub const FILE: &[&str] = &["status", "statsd"];
     pub const LIMITS: &[&str] = &["handshake_time"];
     pub const LISTEN: &[&str] =
-        &["framing", "format", "oversize", "timezone", "allow", "proxy_protocol", "tls"];
-    pub const KAFKA: &[&str] = &["record_time"];
-    pub const TOPICS: &[&str] = &["dead_letter"];
-    pub const RULE: &[&str] = &["jmespath", "merge", "replace", "sample", "headers", "format"];
+        &["framing", "format", "timezone", "allow", "proxy_protocol", "tls"];
 }
 
 impl Settings {
@@ -126,13 +127,17 @@ impl Settings {
         let cores = shards::read(file.section("shards", &[]), allowed_cores, &mut warnings);
         let batches = read_batches(file.section("batches", &[]));
         let limits = read_limits(file.section("limits", later::LIMITS), &mut warnings);
-        let listen = listen::read(file.entries("listen", later::LISTEN), &mistakes);
-        let kafka_section = file.section("kafka", later::KAFKA);
-        let kafka = kafka::read(kafka_section, &overlay, environment, &mut warnings);
-        let routing = topics::read(file.section("topics", later::TOPICS));
+        let has_dead_letter = topics::has_dead_letter(&mut file);
+        let entries = file.entries("listen", later::LISTEN);
+        let listen = listen::read(entries, has_dead_letter, &mistakes);
+        let mut section = file.section("kafka", &[]);
+        let record_time = topics::read_record_time(&mut section);
+        let kafka = kafka::read(section, &overlay, environment, &mut warnings);
+        let routing = topics::read(file.section("topics", &[]));
+        let unmatched = topics::read_unmatched(file.section("unmatched", &[]), &kafka.topic);
+        let routing = RoutingConfig { record_time, unmatched, ..routing };
         let confined = rules::Topics { kafka: &kafka, routing: &routing };
-        let entries = file.entries("rule", later::RULE);
-        let rules = rules::read(entries, &confined, &mistakes, &mut warnings);
+        let rules = rules::read(file.entries("rule", &[]), &confined, &mistakes, &mut warnings);
         file.finish();
 
         let settings = Settings { cores, batches, limits, listen, kafka, routing, rules };

@@ -19,8 +19,20 @@ pub const LISTENERS_MAX: usize = 64;
 pub const RULES_MAX: usize = 4096;
 /// A pattern, so that compiling what an operator wrote stays cheap.
 pub const PATTERN_BYTES_MAX: usize = 4096;
-/// A template, for the same reason.
+/// A JMESPath expression, for the same reason.
+pub const EXPRESSION_BYTES_MAX: usize = 4096;
+/// A template, which is rendered for each message.
 pub const TEMPLATE_BYTES_MAX: usize = 4096;
+/// Actions of a rule, which run for each message that it matches.
+pub const ACTIONS_MAX: usize = 64;
+/// What one action merges, as JSON; each message that the rule matches grows by it.
+pub const MERGE_BYTES_MAX: usize = 64 << 10;
+/// Objects and lists in each other in what an action merges: as many as in a message.
+pub const MERGE_DEPTH_MAX: usize = 64;
+/// Headers of a record; each is rendered for each message.
+pub const HEADERS_MAX: usize = 64;
+/// A header's name, which every record repeats.
+pub const HEADER_NAME_BYTES_MAX: usize = 256;
 /// A listener's or a rule's name, which the log and the statistics repeat.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Patterns in `topics.allow`; each new topic is tried against each.
@@ -104,6 +116,22 @@ pub const DRAIN_TIME: Bounds = Bounds {
     min: (100, "because Kafka must answer for what is in flight"),
     max: (HOUR, "because a stop takes that long while Kafka is away"),
     default: 30 * SECOND,
+};
+
+/// `sample = { one_in = N }`.
+pub const SAMPLE_ONE_IN: Bounds = Bounds {
+    unit: Unit::Count,
+    min: (1, "which lets every message go on"),
+    max: (1_000_000_000, "because more is as good as stop"),
+    default: 100,
+};
+
+/// `sample = { per_second = N }`.
+pub const SAMPLE_PER_SECOND: Bounds = Bounds {
+    unit: Unit::Count,
+    min: (1, "or use stop, which drops every message"),
+    max: (1_000_000_000, "because no machine receives more"),
+    default: 50,
 };
 
 /// `topics.distinct`.

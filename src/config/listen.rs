@@ -3,6 +3,7 @@
 use super::limits::LISTENERS_MAX;
 use super::read_name;
 use super::section::{Mistakes, Section, show};
+use corndog_pipeline::rules::Oversize;
 use std::net::SocketAddr;
 use toml::Value;
 
@@ -13,16 +14,29 @@ pub struct ListenSettings {
     pub name: String,
     /// Unique; port 0 lets the kernel choose.
     pub address: SocketAddr,
+    /// What becomes of a frame longer than `limits.frame`.
+    pub oversize: Oversize,
 }
 
 const LISTEN_NAME: &str = "plain";
 const LISTEN_ADDRESS: &str = "127.0.0.1:1514";
+const OVERSIZE: [(&str, Oversize); 3] = [
+    ("truncate", Oversize::Truncate),
+    ("drop", Oversize::Drop),
+    ("dead_letter", Oversize::DeadLetter),
+];
 
-/// All listeners; without any, the default one.
-pub fn read(entries: Option<Vec<Section<'_>>>, mistakes: &Mistakes) -> Vec<ListenSettings> {
+/// All listeners; without any, the default one. `has_dead_letter`: there is a topic for what
+/// cannot be forwarded.
+pub fn read(
+    entries: Option<Vec<Section<'_>>>,
+    has_dead_letter: bool,
+    mistakes: &Mistakes,
+) -> Vec<ListenSettings> {
     let Some(entries) = entries else {
         let address = SocketAddr::from(([127, 0, 0, 1], 1514));
-        return vec![ListenSettings { name: LISTEN_NAME.to_owned(), address }];
+        let (name, oversize) = (LISTEN_NAME.to_owned(), Oversize::default());
+        return vec![ListenSettings { name, address, oversize }];
     };
     if entries.is_empty() && !mistakes.concern(&["listen"]) {
         mistakes.add(
@@ -42,14 +56,18 @@ pub fn read(entries: Option<Vec<Section<'_>>>, mistakes: &Mistakes) -> Vec<Liste
     }
     let mut listeners: Vec<ListenSettings> = Vec::new();
     for entry in entries {
-        if let Some(listener) = read_listener(entry, &listeners) {
+        if let Some(listener) = read_listener(entry, &listeners, has_dead_letter) {
             listeners.push(listener);
         }
     }
     listeners
 }
 
-fn read_listener(mut entry: Section<'_>, others: &[ListenSettings]) -> Option<ListenSettings> {
+fn read_listener(
+    mut entry: Section<'_>,
+    others: &[ListenSettings],
+    has_dead_letter: bool,
+) -> Option<ListenSettings> {
     let name = read_name(&mut entry).unwrap_or_else(|| LISTEN_NAME.to_owned());
     if name.is_empty() {
         entry.mistake("name", "empty; write for instance name = \"plain\"");
@@ -65,8 +83,16 @@ fn read_listener(mut entry: Section<'_>, others: &[ListenSettings]) -> Option<Li
         entry.mistake("transport", &sentence);
     }
     let address = read_address(&mut entry, others);
+    let oversize = entry.choice("oversize", &OVERSIZE).unwrap_or_default();
+    if oversize == Oversize::DeadLetter && !has_dead_letter {
+        entry.mistake(
+            "oversize",
+            "\"dead_letter\", but topics.dead_letter names no topic; name one, or write \
+             \"truncate\" or \"drop\"",
+        );
+    }
     entry.finish();
-    Some(ListenSettings { name, address: address? })
+    Some(ListenSettings { name, address: address?, oversize })
 }
 
 fn read_address(entry: &mut Section<'_>, others: &[ListenSettings]) -> Option<SocketAddr> {

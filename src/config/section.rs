@@ -150,6 +150,22 @@ impl<'a> Section<'a> {
         texts
     }
 
+    /// One of a few words, each with what it means; `None` when it is left out.
+    pub fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(key, words.first()?.0)?;
+        let found = words.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let shown = show(&Value::String(text.clone()));
+            let sentence = match nearest(&text, &known) {
+                Some(near) => format!("{shown} is unknown; did you mean \"{near}\"?"),
+                None => format!("{shown} is unknown; write one of \"{}\"", known.join("\", \"")),
+            };
+            self.mistake(key, &sentence);
+        }
+        found.map(|(_, meant)| *meant)
+    }
+
     /// `true` or `false`.
     pub fn flag(&mut self, key: &'static str) -> Option<bool> {
         let value = self.take(key)?;
@@ -311,8 +327,8 @@ pub fn show(value: &Value) -> String {
     }
 }
 
-/// An unknown key as an error repeats it.
-fn show_key(key: &str) -> String {
+/// A key of the operator's own as an error repeats it.
+pub fn show_key(key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if key.len() <= SHOWN_CHARS_MAX && key.chars().all(plain) {
         return key.to_owned();

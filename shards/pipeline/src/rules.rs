@@ -156,6 +156,18 @@ pub struct RoutingConfig {
     pub record_time: RecordTime,
 }
 
+/// What becomes of a frame that is longer than a listener takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Oversize {
+    /// Its start is a message.
+    #[default]
+    Truncate,
+    /// It is dropped.
+    Drop,
+    /// Its start goes to the dead letters.
+    DeadLetter,
+}
+
 /// Which time a record has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecordTime {
