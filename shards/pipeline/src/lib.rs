@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+pub mod bits;
 pub mod caret;
 mod compiler;
 pub mod control;
 pub mod counters;
 pub mod framing;
 pub mod message;
+pub mod patterns;
 pub mod payload;
 pub mod pool;
 pub mod record;

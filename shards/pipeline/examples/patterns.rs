@@ -1,0 +1,179 @@
+//! What the pass over all patterns of a field costs per message, on one core.
+//!
+//!     cargo run --release -p corndog-pipeline --example patterns
+//!
+//! First usual messages, by the number of patterns; then the worst that a sender could be made to
+//! send for each rule set: walks over what its patterns are made of. The best of several rounds.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    reason = "measures time and says so: it is no part of the pipeline"
+)]
+
+use corndog_pipeline::bits::Bits;
+use corndog_pipeline::patterns::{Pattern, PatternScratch, PatternSet};
+use std::hint::black_box;
+use std::time::Instant;
+
+const ROUNDS: u32 = 7;
+
+fn main() {
+    println!("usual messages of 250 bytes, ns each; none matches");
+    println!(
+        "{:>9} {:>9} {:>12} {:>12} {:>12}",
+        "patterns", "in pass", "no user=", "user=", "code="
+    );
+    let texts = [
+        filled("GET /index.html 200 from 192.0.2.7 in 12 ms, "),
+        filled("login of user=bob by key, from 192.0.2.7, "),
+        filled("login of user=bob by key, from 192.0.2.7, code=999 "),
+    ];
+    for count in [1, 3, 10, 100, 500] {
+        let set = compile(&w3(count));
+        let mut scratch = set.scratch();
+        let costs = texts.each_ref().map(|text| usual(&set, &mut scratch, text.as_bytes()));
+        println!(
+            "{count:>9} {:>9} {:>12.1} {:>12.1} {:>12.1}",
+            set.pass_count(),
+            costs[0],
+            costs[1],
+            costs[2]
+        );
+    }
+    println!("\nworst messages, us per KiB: the first pass over 2,000 of them, and the third");
+    println!("{:>28} {:>9} {:>28}", "rule set", "patterns", "message: first, third");
+    for (name, patterns) in rule_sets() {
+        let set = compile(&patterns);
+        for (kind, bytes) in [("1 KiB", 1024), ("1 KiB, not ASCII", 1024), ("64 KiB", 65_536)] {
+            let fields = worst(&patterns, bytes, kind.contains("not"));
+            let mut scratch = set.scratch();
+            let first = walk(&set, &mut scratch, &fields);
+            walk(&set, &mut scratch, &fields);
+            let third = walk(&set, &mut scratch, &fields);
+            println!(
+                "{name:>28} {:>9} {kind:>28} {:>9.1} {:>9.1} (slowest message {:.0} us)",
+                patterns.len(),
+                first.0,
+                third.0,
+                first.1
+            );
+        }
+    }
+}
+
+/// A hundred patterns, as W3 has them; in the same proportion if more or less.
+fn w3(count: usize) -> Vec<String> {
+    let service = |n: usize| format!("^svc-{n:03}: ");
+    let code = |n: usize| format!(r"user=(?P<user>\w+) .*code={n:03}");
+    (0..count.div_ceil(2)).map(service).chain((0..count / 2).map(code)).collect()
+}
+
+fn rule_sets() -> Vec<(&'static str, Vec<String>)> {
+    let numbered = |count: usize, make: fn(usize) -> String| (0..count).map(make).collect();
+    vec![
+        ("W3", w3(100)),
+        ("W3", w3(500)),
+        ("literals", numbered(500, |n| format!("error {n:03} in module"))),
+        ("key and value", numbered(40, |n| format!("k{n:03}=.*v{n:03}"))),
+        ("key and value", numbered(500, |n| format!("k{n:03}=.*v{n:03}"))),
+        ("words", numbered(100, |n| format!(r"\bk{n:03}\b\s+\w+@\w+"))),
+        (
+            "no literal",
+            numbered(40, |n| {
+                format!(r"[a-f]\d+[{}-z]+\d{{{}}}", (b'g' + n as u8 % 19) as char, n % 7 + 1)
+            }),
+        ),
+    ]
+}
+
+fn compile(patterns: &[String]) -> PatternSet {
+    let compiled = patterns.iter().map(|text| Pattern::compile(text).expect("legal"));
+    PatternSet::new(compiled.enumerate().collect()).expect("small enough")
+}
+
+fn filled(start: &str) -> String {
+    format!("{start}{}", "lorem ipsum dolor sit amet 0123456789 ".repeat(7))[..250].into()
+}
+
+/// Evaluates as a rule set does: those alone, then the pass.
+fn evaluate(set: &PatternSet, scratch: &mut PatternScratch, field: &[u8], matched: &mut Bits) {
+    matched.clear();
+    for (rule, member) in set.alone() {
+        if set.is_match(member, scratch, field) {
+            matched.insert(rule);
+        }
+    }
+    if set.pass().is_some() {
+        set.search(scratch, field, matched);
+    }
+    black_box(matched);
+}
+
+fn usual(set: &PatternSet, scratch: &mut PatternScratch, field: &[u8]) -> f64 {
+    const MESSAGES: u32 = 50_000;
+    let mut matched = Bits::new(set.pattern_count());
+    let best = (0..ROUNDS).map(|_| {
+        let start = Instant::now();
+        for _ in 0..MESSAGES {
+            evaluate(set, scratch, black_box(field), &mut matched);
+        }
+        start.elapsed()
+    });
+    best.min().unwrap_or_default().as_nanos() as f64 / f64::from(MESSAGES)
+}
+
+/// One pass over messages: microseconds per KiB, and of the slowest message.
+fn walk(set: &PatternSet, scratch: &mut PatternScratch, fields: &[Vec<u8>]) -> (f64, f64) {
+    let mut matched = Bits::new(set.pattern_count());
+    let (mut sum, mut slowest) = (0.0, 0.0_f64);
+    for field in fields {
+        let start = Instant::now();
+        evaluate(set, scratch, field, &mut matched);
+        let took = start.elapsed().as_nanos() as f64 / 1000.0;
+        sum += took;
+        slowest = slowest.max(took);
+    }
+    let kib = fields.iter().map(Vec::len).sum::<usize>() as f64 / 1024.0;
+    (sum / kib, slowest)
+}
+
+/// Walks over pieces of the patterns' own texts, numbers and words between them.
+fn worst(patterns: &[String], bytes: usize, not_ascii: bool) -> Vec<Vec<u8>> {
+    let mut random = Random(7);
+    let pieces: Vec<&str> = patterns
+        .iter()
+        .flat_map(|pattern| pattern.split(['^', '\\', '.', '*', '(', ')', '?', '<', '>', '+', '[']))
+        .filter(|piece| !piece.is_empty())
+        .collect();
+    let fields = if bytes > 4096 { 40 } else { 2000 };
+    (0..fields)
+        .map(|_| {
+            let mut field = Vec::with_capacity(bytes);
+            while field.len() < bytes {
+                let piece = pieces[random.below(pieces.len())].as_bytes();
+                match random.below(24) {
+                    0 => field.extend_from_slice(&piece[..random.below(piece.len()) + 1]),
+                    1 => field.extend_from_slice(b"user=x "),
+                    2 => field.push(b'\n'),
+                    3 => field.push(b" a7z"[random.below(4)]),
+                    4 if not_ascii => field.extend_from_slice("\u{e9}".as_bytes()),
+                    5 if not_ascii => field.push(0xff),
+                    _ => field.extend_from_slice(piece),
+                }
+            }
+            field.truncate(bytes);
+            field
+        })
+        .collect()
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) as usize % bound
+    }
+}
