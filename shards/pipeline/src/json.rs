@@ -1,0 +1,192 @@
+//! JSON in a field: bytes -> where each wanted value lies, without building anything.
+//!
+//! All paths that the rules want from one field are one [`PathSet`]. A [`Document`] reads the field
+//! once per message for all of them: one pass that checks every byte (what it takes for JSON is
+//! what `serde_json` takes, but for depth and the range of numbers) and notes where the wanted
+//! values lie. Its depth is bounded, it does not recurse, and no other parser sees the bytes before.
+//!
+//! Defined here, since JSON leaves it open:
+//!     duplicate keys        the last one wins
+//!     depth                 64 objects and arrays in each other, no more
+//!     numbers               the syntax decides; the range only where a value is built
+//!     lone surrogates       not JSON: they are no text (as `serde_json` has it)
+//!     a byte order mark     not JSON
+
+mod members;
+mod paths;
+mod scan;
+mod text;
+
+use std::sync::Arc;
+
+pub use members::{Elements, Members};
+pub use paths::{PathIndex, PathSet, PathSetBuilder, Step};
+pub use text::{escape, string};
+
+/// Objects and arrays in each other.
+pub const DEPTH_MAX: usize = 64;
+
+/// Why a field is not read as JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotJson {
+    /// It is none.
+    Syntax,
+    /// It nests deeper than [`DEPTH_MAX`].
+    TooDeep,
+    /// It holds a number beyond an f64, and an expression that is more than a path asked for it.
+    NumberRange,
+}
+
+/// Bytes of a field, from `start` to before `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// Its first byte.
+    pub start: usize,
+    /// Behind its last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// These bytes of the field that was read.
+    pub fn of(self, field: &[u8]) -> &[u8] {
+        field.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+/// Where a wanted value lies, and what a merge has to know of it.
+///
+/// Shape: of an object or array, `start < inner_end < end`; `start + 1 == inner_end`: it is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The value.
+    pub span: Span,
+    /// Behind the last member of an object or array: where one more is put.
+    pub inner_end: usize,
+    /// Its key stands more than once in its object.
+    pub is_twice: bool,
+    /// Of the wanted keys right in it, one stands more than once.
+    pub holds_twice: bool,
+    /// Counts values; this one's number.
+    occurrence: u64,
+    /// The number of the object or array that it lies in.
+    container: u64,
+}
+
+impl Place {
+    /// True of an object or array with nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.inner_end == self.span.start + 1
+    }
+}
+
+/// One field as JSON, read at most once per message. Scratch: each shard has one per field.
+#[derive(Debug, Default)]
+pub struct Document {
+    outcome: Option<Result<(), NotJson>>,
+    /// By [`PathIndex`].
+    places: Vec<Place>,
+    /// Values noted so far, in all messages: places of earlier messages are told apart by it.
+    occurrences: u64,
+    /// A key without its escapes.
+    key: Vec<u8>,
+    tree: Option<Result<Arc<jmespath::Variable>, NotJson>>,
+    /// For whoever merges into this field.
+    pub(crate) splice: crate::merge::Scratch,
+}
+
+impl Document {
+    /// A document that has not read anything.
+    pub fn new() -> Document {
+        Document::default()
+    }
+
+    /// Forgets the field. To be called for each message.
+    pub fn clear(&mut self) {
+        self.outcome = None;
+        self.tree = None;
+    }
+
+    /// Reads the field, unless it was read since the last `clear`.
+    ///
+    /// Cost:   one pass; no allocation once warmed up.
+    /// Errors: the field is not JSON as a whole, or nests too deep.
+    pub fn read(&mut self, paths: &PathSet, field: &[u8]) -> Result<(), NotJson> {
+        if let Some(outcome) = self.outcome {
+            return outcome;
+        }
+        if self.places.len() < paths.count() {
+            self.places.resize(paths.count(), Place::default());
+        }
+        let outcome = scan::scan(field, paths, self);
+        self.outcome = Some(outcome);
+        outcome
+    }
+
+    /// Where the value of a path lies. `None`: there is none, or the field was not read as JSON.
+    pub fn value(&self, paths: &PathSet, path: PathIndex) -> Option<Span> {
+        self.place(paths, path).map(|place| place.span)
+    }
+
+    /// The same, with what a merge has to know.
+    ///
+    /// Cost: one look per step of the path.
+    pub fn place(&self, paths: &PathSet, path: PathIndex) -> Option<Place> {
+        if self.outcome != Some(Ok(())) {
+            return None;
+        }
+        let place = self.places.get(path.number())?;
+        let (mut inner, mut node) = (place, path.number());
+        // A value that lies in another value than the one that counts does not count either.
+        while let Some(container) = paths.container(node) {
+            let outer = &self.places[container];
+            if inner.occurrence == 0 || inner.container != outer.occurrence {
+                return None;
+            }
+            (inner, node) = (outer, container);
+        }
+        Some(*place)
+    }
+
+    /// The field as a value, built at most once per message. The field must have been read.
+    ///
+    /// Cost:   allocates; some 40 ns per number in it.
+    /// Errors: what `read` said; [`NotJson::NumberRange`].
+    pub fn tree(&mut self, field: &[u8]) -> Result<&Arc<jmespath::Variable>, NotJson> {
+        let outcome = self.outcome.unwrap_or(Err(NotJson::Syntax));
+        let built = self.tree.get_or_insert_with(|| {
+            outcome?;
+            // It is JSON, not too deep: only the range of a number is left to complain about.
+            let tree = serde_json::from_slice(field).map_err(|_| NotJson::NumberRange)?;
+            Ok(Arc::new(tree))
+        });
+        built.as_ref().map_err(|why| *why)
+    }
+
+    /// Notes that the value of `node` starts at `start`.
+    fn start(&mut self, paths: &PathSet, node: usize, start: usize) {
+        self.occurrences += 1;
+        let container = paths.container(node).map_or(0, |outer| self.places[outer].occurrence);
+        let place = &mut self.places[node];
+        let is_twice = container != 0 && place.container == container;
+        *place = Place {
+            span: Span { start, end: start },
+            is_twice,
+            occurrence: self.occurrences,
+            container,
+            ..Place::default()
+        };
+        if is_twice && let Some(outer) = paths.container(node) {
+            self.places[outer].holds_twice = true;
+        }
+    }
+
+    /// Notes that it ends before `end`.
+    fn end(&mut self, node: usize, end: usize) {
+        self.places[node].span.end = end;
+    }
+
+    /// Notes where the last of its members ends.
+    fn inner_end(&mut self, node: usize, end: usize) {
+        self.places[node].inner_end = end;
+    }
+}
