@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::batch::Batch;
+use crate::topics::TopicIndex;
+
 /// How far the process is. It only moves on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -70,9 +73,11 @@ pub enum Notice {
 #[derive(Debug)]
 pub enum Arrival {
     /// A sealed batch, from a receiver.
-    Batch(crate::batch::Batch),
+    Batch(Batch),
     /// Delivery reports are there, from librdkafka.
     Reports,
+    /// From now on, where records go that Kafka refuses for good, from the main thread.
+    DeadLetter(Option<TopicIndex>),
     /// No receiver will send any more, from the main thread.
     Closed,
 }

@@ -174,6 +174,9 @@ pub struct ProducerCounters {
     pub delivered: Counter,
     /// Records given up, by reason.
     pub failed: [Counter; Failed::ALL.len()],
+    /// Records delivered to the dead-letter topic, by why Kafka refused them where they should have
+    /// gone. They are among `delivered`.
+    pub dead_lettered: [Counter; Failed::ALL.len()],
     /// Records of the batches taken from the queues.
     pub taken: Counter,
     /// Records handed to librdkafka again.

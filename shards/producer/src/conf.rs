@@ -1,6 +1,6 @@
 //! librdkafka's configuration: the user's keys over our defaults, and what weakens a promise.
 
-use crate::native::Conf;
+use crate::values::Conf;
 
 /// Our defaults under `[kafka.conf]`, each with its reason.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -85,7 +85,7 @@ pub fn check(user: &[(String, String)]) -> Result<Vec<String>, Vec<String>> {
         }
     }
     if mistakes.is_empty()
-        && let Err(why) = crate::native::try_client(&ClientConf::new(user).pairs)
+        && let Err(why) = crate::client::try_client(&ClientConf::new(user).pairs)
     {
         // What only shows between keys, or in the files that they name.
         mistakes.push(format!("kafka.conf: librdkafka refuses these keys together: {why}"));

@@ -1,18 +1,23 @@
 //! The producer's bookkeeping: how many records of which batch and topic are where.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use corndog_pipeline::counters::ProducerCounters;
+use corndog_pipeline::counters::{Failed, ProducerCounters};
 use corndog_pipeline::topics::{TopicIndex, TopicTable};
 
-use crate::native::{Code, Event, NO_ERROR};
+use crate::native::Event;
 use crate::partitions::Partitions;
+use crate::place::Place;
+use crate::values::{Code, NO_ERROR};
+
+/// How long a size that Kafka refused is taken as refused: a topic's limit may be raised.
+const TOO_LARGE_FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// A record that was not acknowledged, or not even taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failure {
-    pub(crate) slot: usize,
-    pub(crate) index: usize,
+    pub(crate) place: Place,
+    /// Where it was to go.
     pub(crate) topic: TopicIndex,
     pub(crate) code: Code,
     /// False: librdkafka refused it when it was handed over.
@@ -32,6 +37,7 @@ pub(crate) struct Stall {
 /// One topic.
 #[derive(Debug, Clone)]
 pub(crate) struct TopicDesk {
+    is_used: bool,
     /// Records with librdkafka.
     pub(crate) sent_count: usize,
     pub(crate) stall: Option<Stall>,
@@ -51,6 +57,7 @@ pub(crate) struct TopicDesk {
 impl TopicDesk {
     fn new(topic: usize) -> Self {
         TopicDesk {
+            is_used: false,
             sent_count: 0,
             stall: None,
             unknown_since: None,
@@ -67,6 +74,9 @@ impl TopicDesk {
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) topics: Vec<TopicDesk>,
+    /// Topics that had a record: those alone are looked at each turn. Numbers have gaps, and room
+    /// for topics that a reload may name.
+    used: Vec<usize>,
     /// Records of each batch whose outcome is open.
     unsettled: Vec<usize>,
     /// Batches whose last outcome is known, to be sent home.
@@ -74,17 +84,21 @@ pub(crate) struct Desk {
     pub(crate) failures: Vec<Failure>,
     in_flight: u64,
     delivered: u64,
+    /// Those of them that are dead letters, by why.
+    dead_lettered: [u64; Failed::ALL.len()],
 }
 
 impl Desk {
     pub(crate) fn new(seat_count: usize, topics_max: usize) -> Self {
         Desk {
             topics: (0..topics_max).map(TopicDesk::new).collect(),
+            used: Vec::with_capacity(topics_max),
             unsettled: vec![0; seat_count],
             settled: Vec::with_capacity(seat_count),
             failures: Vec::new(),
             in_flight: 0,
             delivered: 0,
+            dead_lettered: [0; Failed::ALL.len()],
         }
     }
 
@@ -99,7 +113,7 @@ impl Desk {
 
     /// Takes one event; what is no report is given back.
     pub(crate) fn take(&mut self, event: Event) -> Option<Event> {
-        let Event::Report { slot, index, topic, partition, code } = event else {
+        let Event::Report { place, topic, partition, code, letter } = event else {
             return Some(event);
         };
         let desk = &mut self.topics[topic.index()];
@@ -110,10 +124,13 @@ impl Desk {
             desk.partitions.open(partition);
             desk.failures = 0;
             self.delivered += 1;
-            self.settle(slot);
+            if let Some(reason) = letter {
+                self.dead_lettered[reason as usize] += 1;
+            }
+            self.settle(place.slot);
         } else {
             desk.is_proven = false;
-            self.failures.push(Failure { slot, index, topic, code, was_sent: true });
+            self.failures.push(Failure { place, topic, code, was_sent: true });
         }
         None
     }
@@ -127,9 +144,62 @@ impl Desk {
         }
     }
 
+    /// The desk of a topic that a record is for.
+    #[inline]
+    pub(crate) fn meet(&mut self, topic: TopicIndex) -> &mut TopicDesk {
+        let desk = &mut self.topics[topic.index()];
+        if !desk.is_used {
+            desk.is_used = true;
+            self.used.push(topic.index());
+        }
+        desk
+    }
+
+    /// Topics that had a record: how many, and the number of each.
+    pub(crate) fn used_count(&self) -> usize {
+        self.used.len()
+    }
+
+    /// The `at`th of them.
+    pub(crate) fn used(&self, at: usize) -> usize {
+        self.used[at]
+    }
+
+    fn used_topics(&self) -> impl Iterator<Item = &TopicDesk> {
+        self.used.iter().map(|&topic| &self.topics[topic])
+    }
+
+    /// Something waits that a short while may change.
+    pub(crate) fn is_stalled(&self) -> bool {
+        !self.failures.is_empty() || self.used_topics().any(|topic| topic.stall.is_some())
+    }
+
+    /// The smallest record that Kafka is known to refuse as too large for the topic.
+    pub(crate) fn too_large(&mut self, topic: TopicIndex, now: Instant) -> Option<usize> {
+        let known = &mut self.topics[topic.index()].too_large;
+        known.take_if(|(_, at)| now.duration_since(*at) >= TOO_LARGE_FORGOTTEN);
+        known.map(|(bytes, _)| bytes)
+    }
+
+    /// A topic waits for what is still queued in librdkafka.
+    pub(crate) fn takes_back(&self) -> bool {
+        self.used_topics()
+            .any(|topic| topic.sent_count > 0 && topic.stall.is_some_and(|stall| stall.takes_back))
+    }
+
+    /// A new client: nothing is with it, and nothing known of it.
+    pub(crate) fn start_over(&mut self) {
+        for &topic in &self.used {
+            let topic = &mut self.topics[topic];
+            topic.sent_count = 0;
+            topic.stall = None;
+            topic.partitions.close_all();
+        }
+    }
+
     /// Records with librdkafka.
     pub(crate) fn sent_count(&self) -> usize {
-        self.topics.iter().map(|topic| topic.sent_count).sum()
+        self.used_topics().map(|topic| topic.sent_count).sum()
     }
 
     /// Brings the shared counters up to date. Delivered first: a reader never sees a deficit.
@@ -137,6 +207,11 @@ impl Desk {
         let delivered = std::mem::take(&mut self.delivered);
         if delivered > 0 {
             counters.delivered.add(delivered);
+            for (counter, more) in counters.dead_lettered.iter().zip(&mut self.dead_lettered) {
+                if *more > 0 {
+                    counter.add(std::mem::take(more));
+                }
+            }
         }
         counters.in_flight.set(self.in_flight);
         delivered
@@ -144,7 +219,8 @@ impl Desk {
 
     /// Tells the receivers which topics flow.
     pub(crate) fn publish_flow(&mut self, table: &TopicTable) {
-        for (index, topic) in self.topics.iter_mut().enumerate() {
+        for &index in &self.used {
+            let topic = &mut self.topics[index];
             let is_flowing = topic.is_proven && topic.stall.is_none();
             if topic.is_flowing != is_flowing {
                 topic.is_flowing = is_flowing;

@@ -3,16 +3,24 @@
 //! A plain thread on a core of its own. It takes sealed batches from its inbox, hands their records
 //! to librdkafka where they lie, reads delivery reports, and sends each batch home when the outcome
 //! of its last record is known. rdkafka appears in this crate alone.
+//!
+//! Unsafe code is in three files, the only ones of the project: `values.rs` (what librdkafka is
+//! given and gives), `client.rs` (the calls) and `native.rs` (the proof that the bytes outlive
+//! them).
 
+mod client;
 mod conf;
 mod desk;
 mod embedded;
+mod letters;
 mod native;
 mod outcome;
 mod partition;
 mod partitions;
+mod place;
 mod recovery;
 mod shard;
+mod values;
 
 pub use conf::check;
 pub use embedded::Embedded;

@@ -3,13 +3,15 @@
 use corndog_pipeline::counters::Failed;
 use rdkafka_sys::rd_kafka_resp_err_t as Error;
 
-use crate::native::Code;
+use crate::values::Code;
 
 /// What to do with a record that was not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Taken back by ourselves, or the client is unusable: send it again when things are in order.
     TakenBack,
+    /// It shared a MessageSet with a record that Kafka refuses: send it again, in its order.
+    Neighbour,
     /// Send it again: the cause is one that passes.
     Retriable,
     /// Its topic does not exist at present.
@@ -51,11 +53,14 @@ pub(crate) fn outcome_of(code: Code) -> Outcome {
         Error::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
         Error::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
     ];
+    const NEIGHBOUR: Error = Error::RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD;
     let is = |error: &Error| *error as Code == code;
     if let Some((_, reason)) = PERMANENT.iter().find(|(error, _)| is(error)) {
         Outcome::Permanent(*reason)
     } else if TAKEN_BACK.iter().any(is) {
         Outcome::TakenBack
+    } else if is(&NEIGHBOUR) {
+        Outcome::Neighbour
     } else if UNKNOWN.iter().any(is) {
         Outcome::TopicUnknown
     } else if TOO_LARGE.iter().any(is) {

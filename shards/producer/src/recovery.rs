@@ -5,18 +5,19 @@ use std::time::{Duration, Instant};
 use corndog_pipeline::batch::Delivery;
 use corndog_pipeline::control::Level;
 use corndog_pipeline::counters::Failed;
+use corndog_pipeline::record;
 use rdkafka_sys::rd_kafka_resp_err_t;
 
 use crate::desk::{Failure, Stall};
-use crate::native::Code;
+use crate::letters::with_letter;
 use crate::outcome::{Outcome, outcome_of};
+use crate::place::{Item, Place};
 use crate::shard::{Shard, waker};
+use crate::values::Code;
 
 /// How long a new client waits for the old one's records in flight. What is not reported by then
 /// is sent again, and may be there twice.
 const REBUILD_WAIT_MAX: Duration = Duration::from_secs(5);
-/// How long a size that Kafka refused is taken as refused: a topic's limit may be raised.
-const TOO_LARGE_FORGOTTEN: Duration = Duration::from_secs(60);
 /// What comes back to librdkafka's queues after they were purged is purged again this often.
 const PURGE_PAUSE: Duration = Duration::from_millis(100);
 /// The first pause before a failed record is sent again; it doubles up to the second.
@@ -62,6 +63,7 @@ impl Shard {
         match outcome_of(failure.code) {
             Outcome::Permanent(reason) => self.give_up(failure, reason),
             Outcome::TakenBack => self.stall(topic, now, false),
+            Outcome::Neighbour => self.stall(topic, now, true),
             Outcome::Retriable => {
                 let desk = &mut self.desk.topics[topic];
                 desk.failures =
@@ -72,7 +74,7 @@ impl Shard {
                     "retry",
                     format!(
                         "topic {}: Kafka did not take records (error {}); sending them again",
-                        self.settings.topics.name(failure.topic).unwrap_or_default(),
+                        self.topic_name(failure.topic),
                         failure.code
                     ),
                 );
@@ -94,7 +96,7 @@ impl Shard {
     /// A record alone in its MessageSet is too large for good. One that may have shared it is not
     /// known to be: all is sent again in smaller sets, until the guilty one stands alone.
     fn take_too_large(&mut self, failure: Failure, now: Instant) {
-        let bytes = self.record_bytes(failure.slot, failure.index);
+        let bytes = self.record_bytes(failure.place);
         if !failure.was_sent {
             return self.give_up(failure, Failed::MessageTooLarge);
         }
@@ -111,7 +113,7 @@ impl Shard {
         }
         let batch_size = (self.conf.batch_size / SHRINK_FACTOR).max(1);
         if self.rebuild.is_none() {
-            let name = self.settings.topics.name(failure.topic).unwrap_or_default();
+            let name = self.topic_name(failure.topic);
             self.settings.say(
                 Level::Warn,
                 "too_large",
@@ -129,36 +131,66 @@ impl Shard {
     pub(crate) fn give_up_too_large(&mut self, slot: usize, chain: usize, now: Instant) {
         let Some(batch) = self.flight.batch(slot) else { return };
         let topic = batch.chain_topic(chain);
-        let Some((bytes_refused, at)) = self.desk.topics[topic.index()].too_large else { return };
-        if now.duration_since(at) >= TOO_LARGE_FORGOTTEN {
-            self.desk.topics[topic.index()].too_large = None;
-            return;
-        }
+        let Some(bytes_refused) = self.desk.too_large(topic, now) else { return };
+        let Some(batch) = self.flight.batch(slot) else { return };
         let is_known = |&index: &usize| {
             batch.delivery(index) == Delivery::Waiting
-                && self.record_bytes(slot, index) >= bytes_refused
+                && self.record_bytes(Place::record(slot, index)) >= bytes_refused
         };
         // Rare, so a list of its own is well spent.
         let known: Vec<usize> = batch.chain(chain).filter(is_known).collect();
         for index in known {
+            let place = Place::record(slot, index);
             let code = rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as Code;
-            let failure = Failure { slot, index, topic, code, was_sent: false };
+            let failure = Failure { place, topic, code, was_sent: false };
             self.give_up(failure, Failed::MessageTooLarge);
         }
     }
 
-    fn record_bytes(&self, slot: usize, index: usize) -> usize {
-        self.flight
-            .batch(slot)
-            .map_or(0, |batch| batch.payload(index).len() + batch.key(index).map_or(0, <[u8]>::len))
+    /// At least so many bytes does a record take in a MessageSet.
+    pub(crate) fn record_bytes(&self, place: Place) -> usize {
+        let Some(batch) = self.flight.batch(place.slot) else { return 0 };
+        match place.item {
+            Item::Record(index) => {
+                let headers = record::headers(batch.headers(index));
+                let headers_bytes: usize =
+                    headers.map(|(name, value)| name.len() + value.len()).sum();
+                let key_bytes = batch.key(index).map_or(0, <[u8]>::len);
+                batch.payload(index).len() + key_bytes + headers_bytes
+            }
+            Item::Letter(at) => {
+                let letter = self.flight.letters(place.slot).and_then(|letters| letters.get(at));
+                let bytes = letter.and_then(|letter| {
+                    let topic = self.topic_name(batch.topic(letter.index));
+                    with_letter(batch, letter, topic, |frame, headers, _| {
+                        let headers = headers.iter().map(|(name, value)| name.len() + value.len());
+                        frame.len() + headers.sum::<usize>()
+                    })
+                });
+                bytes.unwrap_or(0)
+            }
+        }
     }
 
-    fn give_up(&mut self, failure: Failure, reason: Failed) {
-        let Failure { slot, index, topic, code, .. } = failure;
-        self.flight.give_up(slot, index);
+    /// A record will not get where it was to go: it becomes a dead letter, or has failed.
+    pub(crate) fn give_up(&mut self, failure: Failure, reason: Failed) {
+        let Failure { place, topic, code, .. } = failure;
+        let reason = match place.item {
+            Item::Record(index) => {
+                if self.try_bury(failure, index, reason) {
+                    return;
+                }
+                reason
+            }
+            Item::Letter(at) => {
+                let letter = self.flight.letters(place.slot).and_then(|letters| letters.get(at));
+                letter.map_or(reason, |letter| letter.reason)
+            }
+        };
+        self.flight.give_up(place);
         self.settings.counters.failed[reason as usize].add(1);
-        self.desk.settle(slot);
-        let name = self.settings.topics.name(topic).unwrap_or_default();
+        self.desk.settle(place.slot);
+        let name = self.topic_name(topic);
         self.settings.say(
             Level::Error,
             reason.name(),
@@ -186,12 +218,11 @@ impl Shard {
                 self.finish_rebuild(now);
             }
         } else {
-            if self.desk.topics.iter().any(|topic| {
-                topic.sent_count > 0 && topic.stall.is_some_and(|stall| stall.takes_back)
-            }) {
+            if self.desk.takes_back() {
                 self.purge(now, false);
             }
-            for topic in 0..self.desk.topics.len() {
+            for at in 0..self.desk.used_count() {
+                let topic = self.desk.used(at);
                 let desk = &mut self.desk.topics[topic];
                 let is_over = desk.stall.is_some_and(|stall| now >= stall.until);
                 if is_over && desk.sent_count == 0 {
@@ -199,6 +230,7 @@ impl Shard {
                     self.produce_again(Some(topic), now);
                 }
             }
+            self.produce_letters(now);
         }
         self.desk.publish_flow(&self.settings.topics);
     }
@@ -242,11 +274,7 @@ impl Shard {
         }
         self.rebuild = None;
         self.settings.counters.rebuilt.add(1);
-        for topic in &mut self.desk.topics {
-            topic.sent_count = 0;
-            topic.stall = None;
-            topic.partitions.close_all();
-        }
+        self.desk.start_over();
         self.produce_again(None, now);
     }
 }

@@ -10,17 +10,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use corndog_pipeline::batch::{Batch, Delivery};
 use corndog_pipeline::control::{Arrival, Level, Notice, Phase, PhaseCell};
 use corndog_pipeline::counters::{Failed, ProducerCounters};
-use corndog_pipeline::topics::TopicTable;
+use corndog_pipeline::topics::{TopicIndex, TopicTable};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::conf::ClientConf;
 use crate::desk::{Desk, Failure, Stall};
+use crate::letters::Letters;
 use crate::native::{Event, Flight};
+use crate::place::Place;
 use crate::recovery::Rebuild;
 
 /// Batches taken from the inbox before reports are looked at.
@@ -91,6 +93,8 @@ pub(crate) struct Shard {
     pub(crate) purged_at: Option<Instant>,
     /// True while a wake-up for reports is in the inbox. Set by librdkafka's threads, cleared here.
     pub(crate) is_woken: Arc<AtomicBool>,
+    /// Where records go that Kafka refuses for good.
+    pub(crate) dead_letter: Option<TopicIndex>,
     is_closed: bool,
     is_troubled: bool,
 }
@@ -126,6 +130,7 @@ impl Shard {
             rebuild: None,
             purged_at: None,
             is_woken,
+            dead_letter: None,
             is_closed: false,
             is_troubled: false,
             settings,
@@ -151,8 +156,7 @@ impl Shard {
 
     /// Waits for the inbox and takes what is in it.
     fn receive(&mut self) {
-        let is_stalled =
-            self.rebuild.is_some() || self.desk.topics.iter().any(|topic| topic.stall.is_some());
+        let is_stalled = self.rebuild.is_some() || self.desk.is_stalled();
         let sleep = if is_stalled { SLEEP_STALLED } else { SLEEP_MAX };
         let mut arrival = match self.settings.inbox.recv_timeout(sleep) {
             Ok(arrival) => Some(arrival),
@@ -171,6 +175,7 @@ impl Shard {
                     batches += 1;
                 }
                 Arrival::Reports => self.is_woken.store(false, Ordering::Release),
+                Arrival::DeadLetter(topic) => self.dead_letter = topic,
                 Arrival::Closed => self.is_closed = true,
             }
             if batches >= TURN_BATCHES_MAX {
@@ -194,12 +199,13 @@ impl Shard {
         if self.rebuild.is_some() {
             return;
         }
+        let now_ms = wall_ms();
         let chain_count = self.flight.batch(slot).map_or(0, Batch::chain_count);
         for chain in 0..chain_count {
             let Some(topic) = self.flight.batch(slot).map(|batch| batch.chain_topic(chain)) else {
                 return;
             };
-            let desk = &mut self.desk.topics[topic.index()];
+            let desk = self.desk.meet(topic);
             if desk.stall.is_some() || only.is_some_and(|only| only != topic.index()) {
                 continue;
             }
@@ -210,8 +216,9 @@ impl Shard {
             let name = self.settings.topics.name(topic).unwrap_or_default();
             let failures = &mut self.desk.failures;
             let choose = |key: Option<&[u8]>| choice.next(key);
-            let sent = self.flight.produce(slot, chain, name, choose, |index, code| {
-                failures.push(Failure { slot, index, topic, code, was_sent: false });
+            let sent = self.flight.produce(slot, chain, name, now_ms, choose, |index, code| {
+                let place = Place::record(slot, index);
+                failures.push(Failure { place, topic, code, was_sent: false });
             });
             if choice.holds {
                 desk.stall = Some(Stall { until: now, takes_back: false });
@@ -256,6 +263,10 @@ impl Shard {
         }
     }
 
+    pub(crate) fn topic_name(&self, topic: TopicIndex) -> &str {
+        self.settings.topics.name(topic).unwrap_or_default()
+    }
+
     /// Sends home each batch whose last outcome is known.
     fn send_home(&mut self) {
         while let Some(slot) = self.desk.settled.pop() {
@@ -283,7 +294,7 @@ impl Shard {
                     self.settings.counters.taken.add(batch.record_count() as u64);
                     failed.add(batch.record_count() as u64);
                 }
-                Arrival::Reports => {}
+                Arrival::Reports | Arrival::DeadLetter(_) => {}
                 Arrival::Closed => self.is_closed = true,
             }
         }
@@ -294,13 +305,20 @@ impl Shard {
     }
 }
 
-/// Records of a batch that are neither delivered nor given up.
+/// Records of a batch that are neither delivered nor given up, dead letters included.
 fn open_count(flight: &Flight, slot: usize) -> usize {
-    flight.batch(slot).map_or(0, |batch| {
+    let records = flight.batch(slot).map_or(0, |batch| {
         let is_open =
             |index: &usize| matches!(batch.delivery(*index), Delivery::Waiting | Delivery::Sent);
         (0..batch.record_count()).filter(is_open).count()
-    })
+    });
+    records + flight.letters(slot).map_or(0, Letters::open)
+}
+
+/// Milliseconds since 1970.
+fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
 }
 
 /// The callback by which librdkafka's threads wake this shard: at most one wake-up is on its way.
