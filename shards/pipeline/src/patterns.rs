@@ -9,12 +9,14 @@
 //!
 //! Each automaton exists twice. A field that is ASCII, as most are, is searched by one whose
 //! classes and word boundaries are ASCII's: the same answers, from much smaller tables. For all
-//! other fields, invalid UTF-8 included, there is one that may find too much, for it knows neither
-//! Unicode's word boundaries nor its large classes: what it finds is looked at again.
+//! other fields, invalid UTF-8 included, characters are first translated to bytes, and there is one
+//! for those. No DFA can have Unicode's word boundaries: there they are left out, and what is found
+//! is looked at again.
 //!
 //! The answers are those of the regex crate, pattern by pattern, on bytes.
 
 mod alone;
+mod alphabet;
 mod automaton;
 mod cost;
 mod pass;

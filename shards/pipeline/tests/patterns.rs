@@ -191,6 +191,22 @@ fn unicode_tables_are_not_paid_for_and_not_forgotten() {
 }
 
 #[test]
+fn more_characters_than_letters_are_told_apart() {
+    let texts: Vec<String> = (0_u32..80)
+        .map(|n| {
+            let c = |offset| char::from_u32(0x4e00 + 3 * n + offset).expect("a character");
+            format!("{}{}[{}-{}]", c(0), c(1), c(0), c(2))
+        })
+        .collect();
+    let patterns: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut beside = Beside::new(&patterns, AUTOMATON_CACHE_BYTES_MAX);
+    assert_eq!(beside.set.pass_count(), 80);
+    assert_eq!(beside.check("\u{4e00}\u{4e01}\u{4e02}".as_bytes()), [0]);
+    assert_eq!(beside.check("\u{4eed}\u{4eee}\u{4eee}".as_bytes()), [79]);
+    assert_eq!(beside.check("\u{4eed}\u{4eee}\u{4eeb}\u{4eed}\u{4eed}".as_bytes()), [0; 0]);
+}
+
+#[test]
 fn unicode_word_boundaries_hold_in_every_field() {
     let patterns = crowd(&[
         r"\bfoo\b",

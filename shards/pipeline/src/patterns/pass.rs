@@ -2,6 +2,7 @@
 
 use regex_syntax::hir::Hir;
 
+use super::alphabet::{Alphabet, Translated};
 use super::automaton::{AUTOMATON_BYTES_MAX, Automaton, AutomatonScratch, GaveUp};
 use super::{Member, shape};
 use crate::bits::Bits;
@@ -13,8 +14,11 @@ pub(super) struct Pass {
     first: usize,
     /// For fields that are ASCII.
     ascii: Vec<Group>,
-    /// For all others.
+    /// For all others, translated.
     unicode: Vec<Group>,
+    alphabet: Alphabet,
+    /// For fields that are not ASCII, those that cannot be translated.
+    untranslated: Vec<Part>,
 }
 
 /// Patterns that share an automaton.
@@ -40,6 +44,7 @@ pub(super) struct PassScratch {
     unicode: Vec<AutomatonScratch>,
     /// Of a group's parts, those that were found.
     found: Bits,
+    translated: Vec<u8>,
 }
 
 impl Pass {
@@ -48,22 +53,28 @@ impl Pass {
         together: &[usize],
         cache_bytes: usize,
     ) -> Result<Pass, String> {
-        let parts = |rewrite: fn(&Hir) -> Hir, is_exact: fn(&Hir, &Hir) -> bool| {
-            let parts = together.iter().filter_map(move |member| {
-                let Member { rule, pattern, .. } = &members[*member];
-                let hir = rewrite(&pattern.hir);
-                let is_exact = is_exact(&pattern.hir, &hir);
-                let part = Part { member: *member, rule: *rule, is_exact };
-                (!shape::is_fail(&hir)).then(|| (part, shape::trimmed(hir)))
-            });
-            parts.collect()
-        };
-        let ascii = parts(shape::ascii, |_, _| true);
-        let unicode = parts(shape::loose, |hir, loose| shape::without_captures(hir) == *loose);
+        let alphabet = Alphabet::new(together.iter().map(|member| &members[*member].pattern.hir));
+        let (mut ascii, mut unicode, mut untranslated) = (Vec::new(), Vec::new(), Vec::new());
+        for member in together {
+            let Member { rule, pattern, .. } = &members[*member];
+            let part = Part { member: *member, rule: *rule, is_exact: true };
+            let hir = shape::ascii(&pattern.hir);
+            if !shape::is_fail(&hir) {
+                ascii.push((part, shape::trimmed(hir)));
+            }
+            match alphabet.pattern(&pattern.hir) {
+                Some(Translated { hir, is_exact }) => {
+                    unicode.push((Part { is_exact, ..part }, shape::trimmed(hir)));
+                }
+                None => untranslated.push(part),
+            }
+        }
         Ok(Pass {
             first: together[0],
             ascii: groups(ascii, cache_bytes)?,
             unicode: groups(unicode, cache_bytes)?,
+            alphabet,
+            untranslated,
         })
     }
 
@@ -80,6 +91,7 @@ impl Pass {
             ascii: scratches(&self.ascii),
             unicode: scratches(&self.unicode),
             found: Bits::new(parts_max.unwrap_or(0)),
+            translated: Vec::new(),
         }
     }
 
@@ -91,14 +103,19 @@ impl Pass {
         matched: &mut Bits,
         mut is_match: impl FnMut(usize) -> bool,
     ) {
-        let (groups, scratches) = if field.is_ascii() {
-            (&self.ascii, &mut scratch.ascii)
+        let PassScratch { ascii, unicode, found, translated } = scratch;
+        let (groups, scratches, field) = if field.is_ascii() {
+            (&self.ascii, ascii, field)
         } else {
-            (&self.unicode, &mut scratch.unicode)
+            self.alphabet.translate(field, translated);
+            (&self.unicode, unicode, &translated[..])
         };
-        for (group, automaton_scratch) in groups.iter().zip(scratches) {
-            let found = &mut scratch.found;
-            group.search(automaton_scratch, found, field, matched, &mut is_match);
+        for (group, scratch) in groups.iter().zip(scratches) {
+            group.search(scratch, found, field, matched, &mut is_match);
+        }
+        if !field.is_ascii() {
+            let matches = self.untranslated.iter().filter(|part| is_match(part.member));
+            matches.for_each(|part| _ = matched.insert(part.rule));
         }
     }
 }

@@ -11,10 +11,6 @@ use regex_syntax::hir::{
 /// Bytes that a needed literal has at least: shorter ones are found everywhere.
 const LITERAL_BYTES_MIN: usize = 3;
 
-/// Ranges of a class that is taken as it is for fields that are not ASCII: `\w` has some 800, which
-/// compile to 25 KiB.
-const CLASS_RANGES_MAX: usize = 16;
-
 /// A pattern that is no more than a literal, and where it has to stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Plain {
@@ -54,28 +50,6 @@ pub(super) fn ascii(hir: &Hir) -> Hir {
     }
 }
 
-/// The pattern without what makes automatons large or impossible: Unicode's word boundaries are left
-/// out, and its large classes take all that is not ASCII. It matches what it did, and more: where
-/// something was changed, what it finds has to be looked at again. Captures are left out.
-pub(super) fn loose(hir: &Hir) -> Hir {
-    match hir.kind() {
-        HirKind::Look(
-            Look::WordUnicode
-            | Look::WordUnicodeNegate
-            | Look::WordStartUnicode
-            | Look::WordEndUnicode
-            | Look::WordStartHalfUnicode
-            | Look::WordEndHalfUnicode,
-        ) => Hir::empty(),
-        HirKind::Class(Class::Unicode(class)) if class.ranges().len() > CLASS_RANGES_MAX => {
-            let mut class = class.clone();
-            class.push(ClassUnicodeRange::new('\u{80}', char::MAX));
-            Hir::class(Class::Unicode(class))
-        }
-        _ => within(hir, loose),
-    }
-}
-
 /// The pattern without its captures.
 pub(super) fn without_captures(hir: &Hir) -> Hir {
     within(hir, without_captures)
@@ -110,7 +84,8 @@ pub(super) fn is_fail(hir: &Hir) -> bool {
     matches!(hir.kind(), HirKind::Class(class) if class.is_empty())
 }
 
-fn ascii_class(class: &Class) -> ClassBytes {
+/// A class's ASCII.
+pub(super) fn ascii_class(class: &Class) -> ClassBytes {
     match class {
         Class::Unicode(class) => {
             let mut class = class.clone();
