@@ -10,11 +10,13 @@ use corndog_pipeline::control::{Arrival, Notice, Phase, PhaseCell};
 use corndog_pipeline::ruleset::RuleSet;
 use corndog_pipeline::topics::TopicTable;
 use corndog_producer::{Embedded, ProducerSettings};
-use corndog_receiver::{Gate, Kick, Listen, ReceiverLimits, ReceiverSettings};
+use corndog_receiver::{Gate, Kick, Listen, Live, ReceiverLimits, ReceiverSettings};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::config::Settings;
+use crate::config::{ListenSettings, Settings};
 use crate::ledger::Books;
+use crate::plan::Plan;
+use crate::reload::{Prepared, share};
 
 /// How long all shards together may take to say that they are up.
 const START_TIME_MAX: Duration = Duration::from_secs(2);
@@ -23,21 +25,37 @@ pub const ABORT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often every receiver is woken from outside; see `Kick`. It bounds how long one may sleep
 /// that should not, and costs about 20 us.
 const KICK: Duration = Duration::from_millis(50);
+/// Words in the producer's inbox beside all batches, so that sending never waits: a wake-up from
+/// librdkafka, one from the producer to itself, where dead letters go, and that no more will come.
+const WORDS_MAX: usize = 64;
+/// Topics made from message data that there is room for, where the configuration asks for less: a
+/// reload may ask for more.
+pub const MADE_TOPICS_MIN: usize = 1000;
 /// Notices on their way to the main thread; a shard that finds this full leaves its line out.
 const NOTICES_MAX: usize = 1024;
 
-/// What all receivers are given.
-struct Shared<'s> {
-    settings: &'s Settings,
-    rules: Arc<RuleSet>,
-    topics: Arc<TopicTable>,
-    gate: Arc<Gate>,
-    outbox: Sender<Arrival>,
+/// The ends of the queues that the shards get.
+struct Ends {
+    inbox: Receiver<Arrival>,
+    homes: Vec<Sender<Batch>>,
+    receivers: Vec<ReceiverEnds>,
     notices: Sender<Notice>,
+    retired: Sender<Box<Live>>,
+}
+
+/// Those of one receiver.
+struct ReceiverEnds {
+    returns: Receiver<Batch>,
+    lives: Receiver<Box<Live>>,
 }
 
 /// The running shards.
 pub struct Engine {
+    /// What is in force.
+    settings: Settings,
+    generation: u64,
+    topics: Arc<TopicTable>,
+    gate: Arc<Gate>,
     phase: Arc<PhaseCell>,
     books: Arc<Books>,
     kicks: Vec<Arc<Kick>>,
@@ -47,6 +65,12 @@ pub struct Engine {
     producer: Option<JoinHandle<()>>,
     inbox: Sender<Arrival>,
     is_inbox_closed: bool,
+    /// To each receiver, what it shall go on with; room for one.
+    lives: Vec<Sender<Box<Live>>>,
+    /// From all receivers, what they go on without.
+    retired: Receiver<Box<Live>>,
+    /// Receivers that have not taken the last reload yet.
+    swapping_count: usize,
     embedded: Option<Embedded>,
     has_died: bool,
 }
@@ -56,68 +80,32 @@ impl Engine {
     ///
     /// Errors: what refused to start, a sentence each; everything is ended again then.
     pub fn start(settings: &Settings, mut rules: RuleSet) -> Result<Engine, Vec<String>> {
-        let topics =
-            Arc::new(TopicTable::new(rules.configured_topics(), settings.routing.distinct));
+        let topics = Arc::new(TopicTable::new(
+            rules.configured_topics(),
+            settings.routing.distinct.max(MADE_TOPICS_MIN),
+        ));
         rules.place(&topics).map_err(|why| vec![why])?;
-        let receiver_count = settings.cores.receivers.len();
-        let batches_max = receiver_count * settings.batches.per_receiver;
-        let (notices_out, notices) = bounded(NOTICES_MAX);
-        // Room for every batch, one wake-up from librdkafka, one from the producer to itself, and
-        // the word that no more come: sending never waits.
-        let (inbox_out, inbox) = bounded(batches_max + 3);
-        let homes: Vec<_> =
-            (0..receiver_count).map(|_| bounded(settings.batches.per_receiver)).collect();
-        let mut conf = settings.kafka.conf.clone();
-        let embedded =
-            settings.kafka.embedded.then(|| start_embedded(&topics, &notices_out)).transpose();
-        let embedded = embedded.map_err(|why| vec![why])?;
-        if let Some(embedded) = &embedded {
-            conf.retain(|(key, _)| key != "bootstrap.servers");
-            conf.push(("bootstrap.servers".to_owned(), embedded.servers().to_owned()));
+        let (mut engine, ends) = Engine::new(settings, topics);
+        if settings.kafka.embedded {
+            let embedded = start_embedded(&engine.topics, &ends.notices);
+            engine.embedded = Some(embedded.map_err(|why| vec![why])?);
         }
-        let mut engine = Engine {
-            phase: Arc::default(),
-            books: Arc::new(Books::new(receiver_count)),
-            kicks: (0..receiver_count).map(|_| Arc::default()).collect(),
-            kicked_at: Instant::now(),
-            notices,
-            receivers: Vec::new(),
-            producer: None,
-            inbox: inbox_out.clone(),
-            is_inbox_closed: false,
-            embedded,
-            has_died: false,
-        };
-        let producer = ProducerSettings {
-            core: settings.cores.producer,
-            cores_allowed: settings.cores.allowed.clone(),
-            conf,
-            batches_max,
-            records_max: batch_records_max(settings.batches.bytes),
-            topics: topics.clone(),
-            inbox,
-            inbox_sender: inbox_out.clone(),
-            homes: homes.iter().map(|(home, _)| home.clone()).collect(),
-            counters: engine.books.producer.clone(),
-            phase: engine.phase.clone(),
-            notices: notices_out.clone(),
-        };
-        let started = corndog_producer::spawn(producer);
+        let started = corndog_producer::spawn(engine.producer(&ends));
         engine.producer = Some(started.map_err(|why| vec![no_thread(&why)])?);
         engine.wait_until_up(1)?;
-        let shared = Shared {
-            settings,
-            rules: Arc::new(rules),
-            topics,
-            gate: Arc::new(Gate::new(
-                settings.limits.connections,
-                settings.limits.connections_per_ip,
-            )),
-            outbox: inbox_out,
-            notices: notices_out,
-        };
-        for (index, (_, returns)) in homes.into_iter().enumerate() {
-            match corndog_receiver::spawn(engine.receiver(&shared, index, returns)) {
+        engine.tell_dead_letter(&rules);
+        let rules = Arc::new(rules);
+        let receiver_count = ends.receivers.len();
+        for (index, of_one) in ends.receivers.into_iter().enumerate() {
+            let live = Box::new(Live {
+                generation: engine.generation,
+                rules: rules.clone(),
+                scratch: rules.scratch_of(share(index, receiver_count)),
+                limits: receiver_limits(settings),
+            });
+            let (notices, retired) = (ends.notices.clone(), ends.retired.clone());
+            let receiver = engine.receiver(index, of_one, notices, retired);
+            match corndog_receiver::spawn(receiver, live) {
                 Ok(thread) => engine.receivers.push(thread),
                 Err(why) => {
                     engine.end_at_once();
@@ -129,36 +117,190 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The queues, and nothing started.
+    fn new(settings: &Settings, topics: Arc<TopicTable>) -> (Engine, Ends) {
+        let receiver_count = settings.cores.receivers.len();
+        let batches_max = receiver_count * settings.batches.per_receiver;
+        let (notices_out, notices) = bounded(NOTICES_MAX);
+        let (inbox_out, inbox) = bounded(batches_max + WORDS_MAX);
+        let (retired_out, retired) = bounded(receiver_count);
+        let (homes, returns): (Vec<_>, Vec<_>) =
+            (0..receiver_count).map(|_| bounded(settings.batches.per_receiver)).unzip();
+        let (lives_out, lives): (Vec<_>, Vec<_>) = (0..receiver_count).map(|_| bounded(1)).unzip();
+        let receivers = returns.into_iter().zip(lives);
+        let ends = Ends {
+            inbox,
+            homes,
+            receivers: receivers.map(|(returns, lives)| ReceiverEnds { returns, lives }).collect(),
+            notices: notices_out,
+            retired: retired_out,
+        };
+        let engine = Engine {
+            settings: settings.clone(),
+            generation: 1,
+            topics,
+            gate: Arc::new(Gate::new(
+                settings.limits.connections,
+                settings.limits.connections_per_ip,
+            )),
+            phase: Arc::default(),
+            books: Arc::new(Books::new(receiver_count)),
+            kicks: (0..receiver_count).map(|_| Arc::default()).collect(),
+            kicked_at: Instant::now(),
+            notices,
+            receivers: Vec::new(),
+            producer: None,
+            inbox: inbox_out,
+            is_inbox_closed: false,
+            lives: lives_out,
+            retired,
+            swapping_count: 0,
+            embedded: None,
+            has_died: false,
+        };
+        (engine, ends)
+    }
+
+    /// What the producer is made of.
+    fn producer(&self, ends: &Ends) -> ProducerSettings {
+        let settings = &self.settings;
+        let mut conf = settings.kafka.conf.clone();
+        if let Some(embedded) = &self.embedded {
+            conf.retain(|(key, _)| key != "bootstrap.servers");
+            conf.push(("bootstrap.servers".to_owned(), embedded.servers().to_owned()));
+        }
+        ProducerSettings {
+            core: settings.cores.producer,
+            cores_allowed: settings.cores.allowed.clone(),
+            conf,
+            batches_max: settings.cores.receivers.len() * settings.batches.per_receiver,
+            records_max: batch_records_max(settings.batches.bytes),
+            topics: self.topics.clone(),
+            inbox: ends.inbox.clone(),
+            inbox_sender: self.inbox.clone(),
+            homes: ends.homes.clone(),
+            counters: self.books.producer.clone(),
+            phase: self.phase.clone(),
+            notices: ends.notices.clone(),
+        }
+    }
+
     /// What receiver `index` is made of.
     fn receiver(
         &self,
-        shared: &Shared<'_>,
         index: usize,
-        returns: Receiver<Batch>,
+        ends: ReceiverEnds,
+        notices: Sender<Notice>,
+        retired: Sender<Box<Live>>,
     ) -> ReceiverSettings {
-        let settings = shared.settings;
+        let settings = &self.settings;
         ReceiverSettings {
             index,
             core: settings.cores.receivers[index],
             listen: listen(settings),
-            limits: ReceiverLimits {
-                frame_bytes_max: settings.limits.frame_bytes_max,
-                frame_time: settings.limits.frame_time,
-                idle_time: settings.limits.idle_time,
-            },
+            lives: ends.lives,
+            retired,
             batches_per_receiver: settings.batches.per_receiver,
             batch_bytes: settings.batches.bytes,
             batch_age_max: settings.batches.age,
-            rules: shared.rules.clone(),
-            topics: shared.topics.clone(),
-            gate: shared.gate.clone(),
-            outbox: shared.outbox.clone(),
-            returns,
+            topics: self.topics.clone(),
+            gate: self.gate.clone(),
+            outbox: self.inbox.clone(),
+            returns: ends.returns,
             counters: self.books.receivers[index].clone(),
             phase: self.phase.clone(),
             kick: self.kicks[index].clone(),
-            notices: shared.notices.clone(),
+            notices,
         }
+    }
+
+    /// Tells the producer where dead letters go from now on.
+    fn tell_dead_letter(&self, rules: &RuleSet) {
+        // The inbox has room for more words than can be under way.
+        let _ = self.inbox.try_send(Arrival::DeadLetter(rules.dead_letter()));
+    }
+
+    /// Puts a configuration in force, as far as that can be done while running: rules, topics,
+    /// limits and what becomes of unmatched messages. The shards take it between two frames.
+    ///
+    /// Returns what the file says that cannot be put in force while running, a sentence each.
+    /// Errors: one sentence; nothing has changed then.
+    pub fn reload(&mut self, prepared: Prepared) -> Result<Vec<String>, String> {
+        debug_assert!(!self.is_swapping(), "one reload at a time");
+        let Prepared { plan: Plan { settings: new, mut rules, .. }, scratches } = prepared;
+        let batch_bytes = self.settings.batches.bytes;
+        if new.limits.frame_bytes_max > batch_bytes / 2 {
+            return Err(format!(
+                "limits.frame: {} bytes are more than half of batches.bytes = {batch_bytes}, which                  is in force until a restart; restart, or give less",
+                new.limits.frame_bytes_max
+            ));
+        }
+        rules.place(&self.topics)?;
+        let kept = self.kept(&new);
+        self.generation += 1;
+        self.settings.limits = new.limits;
+        self.settings.routing = new.routing;
+        self.settings.rules = new.rules;
+        let limits = &self.settings.limits;
+        self.gate.set_limits(limits.connections, limits.connections_per_ip);
+        self.tell_dead_letter(&rules);
+        let rules = Arc::new(rules);
+        for (lives, scratch) in self.lives.iter().zip(scratches) {
+            let live = Live {
+                generation: self.generation,
+                rules: rules.clone(),
+                scratch,
+                limits: receiver_limits(&self.settings),
+            };
+            // The last one was taken. A shard that has ended takes none.
+            self.swapping_count += usize::from(lives.try_send(Box::new(live)).is_ok());
+        }
+        Ok(kept)
+    }
+
+    /// What `new` says that is not put in force.
+    fn kept(&self, new: &Settings) -> Vec<String> {
+        let old = &self.settings;
+        let parts = [
+            ("[shards]", old.cores != new.cores),
+            ("[batches]", old.batches != new.batches),
+            ("[[listen]]", !listens_alike(&old.listen, &new.listen)),
+            ("[kafka] embedded or conf", {
+                (old.kafka.embedded, &old.kafka.conf) != (new.kafka.embedded, &new.kafka.conf)
+            }),
+        ];
+        let mut kept: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, has_changed)| *has_changed)
+            .map(|(part, _)| format!("{part} has changed in the file; restart to put it in force"))
+            .collect();
+        if new.routing.distinct > self.topics.made_max() {
+            kept.push(format!(
+                "topics.distinct: {} is more than the {} that there is room for; restart to have \
+                 them all",
+                new.routing.distinct,
+                self.topics.made_max()
+            ));
+        }
+        kept
+    }
+
+    /// True until all receivers have taken the last reload. Frees what they go on without.
+    pub fn is_swapping(&mut self) -> bool {
+        while self.retired.try_recv().is_ok() {
+            self.swapping_count -= 1;
+        }
+        self.swapping_count > 0
+    }
+
+    /// Which configuration is in force, counted from 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How long a drain may take.
+    pub fn drain_time(&self) -> Duration {
+        self.settings.limits.drain_time
     }
 
     /// Waits until so many shards are up. Errors: why not; everything is ended then.
@@ -268,10 +410,32 @@ fn start_embedded(topics: &Arc<TopicTable>, notices: &Sender<Notice>) -> Result<
 }
 
 fn listen(settings: &Settings) -> Vec<Listen> {
-    let listeners = settings.listen.iter();
-    listeners
-        .map(|listener| Listen { name: listener.name.clone(), address: listener.address })
-        .collect()
+    let listen = |listener: &ListenSettings| Listen {
+        name: listener.name.clone(),
+        address: listener.address,
+        oversize: listener.oversize,
+    };
+    settings.listen.iter().map(listen).collect()
+}
+
+/// True if the sockets of `old` are what `new` asks for. Port 0 is whichever was free.
+fn listens_alike(old: &[ListenSettings], new: &[ListenSettings]) -> bool {
+    let is_alike = |(old, new): (&ListenSettings, &ListenSettings)| {
+        let mut wanted = new.clone();
+        if wanted.address.port() == 0 {
+            wanted.address.set_port(old.address.port());
+        }
+        *old == wanted
+    };
+    old.len() == new.len() && old.iter().zip(new).all(is_alike)
+}
+
+fn receiver_limits(settings: &Settings) -> ReceiverLimits {
+    ReceiverLimits {
+        frame_bytes_max: settings.limits.frame_bytes_max,
+        frame_time: settings.limits.frame_time,
+        idle_time: settings.limits.idle_time,
+    }
 }
 
 fn no_thread(why: &std::io::Error) -> String {

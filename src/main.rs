@@ -8,6 +8,7 @@ mod ledger;
 mod memory;
 mod plan;
 mod probe;
+mod reload;
 mod report;
 mod run;
 

@@ -1,10 +1,11 @@
 //! The memory sum: everything that can grow, at its bound. Printed at start and by `check`.
 
 use corndog_pipeline::batch::{Batch, batch_records_max};
-use corndog_pipeline::ruleset::{PATTERN_CACHE_BYTES_MAX, RuleSet};
+use corndog_pipeline::ruleset::RuleSet;
 use corndog_pipeline::topics::RELOADED_TOPICS_MAX;
 
 use crate::config::Settings;
+use crate::engine::MADE_TOPICS_MIN;
 
 /// What librdkafka allocates for a record in flight, beside its bytes, which it reads in place:
 /// its message (about 190 bytes), its share of a request's headers and segments, malloc's own.
@@ -23,7 +24,7 @@ pub struct MemorySum {
     pub librdkafka: usize,
     /// The connections' buffers, with every connection in the middle of its longest frame.
     pub connections: usize,
-    /// The patterns' caches on all receivers.
+    /// The rules' caches and buffers on all receivers.
     pub rules: usize,
     /// The program itself.
     pub base: usize,
@@ -34,8 +35,9 @@ impl MemorySum {
     pub fn new(settings: &Settings, rules: &RuleSet) -> MemorySum {
         let receivers = settings.cores.receivers.len();
         let batches = receivers * settings.batches.per_receiver;
-        let topics_max =
-            rules.configured_topics().len() + RELOADED_TOPICS_MAX + settings.routing.distinct;
+        let topics_max = rules.configured_topics().len()
+            + RELOADED_TOPICS_MAX
+            + settings.routing.distinct.max(MADE_TOPICS_MIN);
         let batch_bytes = settings.batches.bytes;
         let tables = Batch::memory_bytes(batch_bytes, topics_max) - batch_bytes;
         let buffer_max = corndog_receiver::buffer_bytes_max(settings.limits.frame_bytes_max);
@@ -44,8 +46,8 @@ impl MemorySum {
             tables: batches * tables,
             librdkafka: batches * batch_records_max(batch_bytes) * LIBRDKAFKA_BYTES_PER_RECORD,
             connections: settings.limits.connections * buffer_max,
-            // A pattern has a cache for each direction of its search.
-            rules: receivers * rules.pattern_count() * 2 * PATTERN_CACHE_BYTES_MAX,
+            // At a reload there are the old ones and the new.
+            rules: 2 * receivers * rules.scratch_bytes_max(),
             base: BASE_BYTES,
         }
     }

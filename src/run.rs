@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::{Level, Notice};
-use corndog_pipeline::counters::Closed;
+use corndog_pipeline::counters::{Closed, Dropped};
 use crossbeam_channel::{Receiver, bounded, select};
 use serde_json::{Map, Value};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::args::LogFormat;
 use crate::engine::{ABORT_TIME_MAX, Engine};
@@ -15,6 +15,7 @@ use crate::ledger::{Books, by_reason};
 use crate::memory::MemorySum;
 use crate::plan::{Plan, plan};
 use crate::probe;
+use crate::reload::{Answer, Reloader};
 use crate::report::Report;
 
 /// A line of statistics comes this often.
@@ -60,9 +61,7 @@ pub fn run(file: Option<&str>, format: LogFormat) -> ExitCode {
         Report::new(format).say(Level::Error, &format!("a bug in corndog: {text}"));
     }));
     match start(file, &report) {
-        Ok((engine, signals, drain_time)) => {
-            Run::new(engine, drain_time).serve(&mut report, &signals)
-        }
+        Ok((run, signals)) => run.serve(&mut report, &signals),
         Err(sentences) => {
             sentences.iter().for_each(|sentence| report.say(Level::Error, sentence));
             ExitCode::from(EXIT_REFUSED)
@@ -70,13 +69,10 @@ pub fn run(file: Option<&str>, format: LogFormat) -> ExitCode {
     }
 }
 
-fn start(
-    file: Option<&str>,
-    report: &Report,
-) -> Result<(Engine, Receiver<i32>, Duration), Vec<String>> {
+fn start(file: Option<&str>, report: &Report) -> Result<(Run, Receiver<i32>), Vec<String>> {
     let signals = signals().map_err(|why| vec![format!("signals cannot be taken: {why}")])?;
     let found = |path: &str| report.say(Level::Info, &format!("configuration: {path}"));
-    let Plan { mut settings, rules, warnings, .. } = plan(file, found)?;
+    let Plan { path, mut settings, rules, warnings } = plan(file, found)?;
     warnings.iter().for_each(|warning| report.say(Level::Warn, warning));
     if let Some(warning) = probe::take_descriptors(&settings).map_err(|why| vec![why])? {
         report.say(Level::Warn, &warning);
@@ -99,7 +95,6 @@ fn start(
              kafka.conf.\"bootstrap.servers\" for a real one",
         );
     }
-    let drain_time = settings.limits.drain_time;
     let engine = Engine::start(&settings, rules)?;
     engine.go();
     let addresses: Vec<Value> =
@@ -111,14 +106,16 @@ fn start(
             ("listen".to_owned(), Value::Array(addresses)),
             ("receivers".to_owned(), Value::from(settings.cores.receivers.clone())),
             ("producer".to_owned(), settings.cores.producer.into()),
+            ("generation".to_owned(), engine.generation().into()),
         ]),
     );
-    Ok((engine, signals, drain_time))
+    let reloader = Reloader::new(path, settings.cores.receivers.len());
+    Ok((Run::new(engine, reloader), signals))
 }
 
-/// SIGTERM and SIGINT, as a channel.
+/// SIGTERM, SIGINT and SIGHUP, as a channel.
 fn signals() -> std::io::Result<Receiver<i32>> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let (out, taken) = bounded(8);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in &mut signals {
@@ -132,7 +129,9 @@ fn signals() -> std::io::Result<Receiver<i32>> {
 /// The main thread while the engine runs.
 struct Run {
     engine: Engine,
-    drain_time: Duration,
+    reloader: Reloader,
+    /// What could not be put in force by the reload under way, to be said when it is done.
+    reloading: Option<Vec<String>>,
     drain_until: Option<Instant>,
     signalled_at: Option<Instant>,
     abort_until: Option<Instant>,
@@ -141,10 +140,11 @@ struct Run {
 }
 
 impl Run {
-    fn new(engine: Engine, drain_time: Duration) -> Run {
+    fn new(engine: Engine, reloader: Reloader) -> Run {
         Run {
             engine,
-            drain_time,
+            reloader,
+            reloading: None,
             drain_until: None,
             signalled_at: None,
             abort_until: None,
@@ -165,6 +165,7 @@ impl Run {
                 }
                 default(tick) => {}
             }
+            self.go_on_reloading(report);
             let now = Instant::now();
             if now >= self.statistics_at {
                 self.statistics_at = now + STATISTICS;
@@ -185,6 +186,9 @@ impl Run {
     }
 
     fn take_signal(&mut self, signal: i32, report: &mut Report) {
+        if signal == SIGHUP {
+            return self.ask_reload(report);
+        }
         let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
         let is_echo = self.signalled_at.is_some_and(|at| at.elapsed() < SIGNAL_ECHO);
         self.signalled_at.get_or_insert_with(Instant::now);
@@ -198,10 +202,56 @@ impl Run {
         }
     }
 
+    fn ask_reload(&mut self, report: &Report) {
+        if self.drain_until.is_some() {
+            return report.say(Level::Info, "not reloading: the process is about to end");
+        }
+        if let Err(why) = self.reloader.ask() {
+            report.say(Level::Error, &why);
+        }
+    }
+
+    /// Takes what a reload has prepared, and says when all shards have it.
+    fn go_on_reloading(&mut self, report: &Report) {
+        if self.reloading.is_some() {
+            // Shards that drain take nothing any more.
+            if self.engine.is_swapping() && self.drain_until.is_none() {
+                return;
+            }
+            for kept in self.reloading.take().unwrap_or_default() {
+                report.say(Level::Warn, &kept);
+            }
+            return report.say_with(Level::Info, "reloaded", self.generation());
+        }
+        let sentences = match self.reloader.answer() {
+            Answer::None => return,
+            Answer::Refused(sentences) => sentences,
+            Answer::Prepared(prepared) => {
+                let warnings = prepared.plan.warnings.clone();
+                match self.engine.reload(*prepared) {
+                    Ok(kept) => {
+                        warnings.iter().for_each(|warning| report.say(Level::Warn, warning));
+                        self.reloading = Some(kept);
+                        return;
+                    }
+                    Err(why) => vec![why],
+                }
+            }
+        };
+        sentences.iter().for_each(|sentence| report.say(Level::Error, sentence));
+        let text = "not reloaded: nothing has changed";
+        report.say_with(Level::Error, text, self.generation());
+    }
+
+    fn generation(&self) -> Map<String, Value> {
+        Map::from_iter([("generation".to_owned(), self.engine.generation().into())])
+    }
+
     fn drain(&mut self, report: &mut Report, why: &str) {
-        self.drain_until = Some(Instant::now() + self.drain_time);
+        let drain_time = self.engine.drain_time();
+        self.drain_until = Some(Instant::now() + drain_time);
         let mut fields = Map::from_iter([("reason".to_owned(), why.into())]);
-        fields.insert("drain_time_s".to_owned(), self.drain_time.as_secs_f64().into());
+        fields.insert("drain_time_s".to_owned(), drain_time.as_secs_f64().into());
         report.say_with(Level::Info, "draining", fields);
         self.engine.drain();
     }
@@ -241,6 +291,7 @@ impl Run {
         self.received_before = ledger.received;
         fields.insert("received_per_second".to_owned(), rate.into());
         fields.extend(condition(books));
+        fields.extend(self.generation());
         add_allocations(&mut fields);
         report.say_with(Level::Info, "statistics", fields);
     }
@@ -258,6 +309,7 @@ fn condition(books: &Books) -> Map<String, Value> {
         ("connections".to_owned(), (accepted - ended).into()),
         ("closed".to_owned(), by_reason(&Closed::ALL.map(Closed::name), &closed)),
         ("accept_failed".to_owned(), books.sum(|shard| &shard.accept_failed).into()),
+        ("dead_lettered".to_owned(), dead_lettered(books)),
         ("truncated".to_owned(), books.sum(|shard| &shard.truncated).into()),
         ("bytes_in".to_owned(), books.sum(|shard| &shard.bytes_in).into()),
         ("held".to_owned(), books.sum(|shard| &shard.held).into()),
@@ -265,6 +317,13 @@ fn condition(books: &Books) -> Map<String, Value> {
         ("resent".to_owned(), books.producer.resent.value().into()),
         ("rebuilt".to_owned(), books.producer.rebuilt.value().into()),
     ])
+}
+
+/// Records that went to the dead letters, by reason.
+fn dead_lettered(books: &Books) -> Value {
+    let counts: [u64; Dropped::ALL.len()] =
+        std::array::from_fn(|reason| books.sum(|shard| &shard.dead_lettered[reason]));
+    by_reason(&Dropped::ALL.map(Dropped::name), &counts)
 }
 
 /// In a build that counts them: allocations of the program so far.

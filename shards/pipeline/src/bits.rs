@@ -31,6 +31,13 @@ impl Bits {
         is_new
     }
 
+    /// Takes a number out.
+    ///
+    /// Panics: as `insert`.
+    pub fn remove(&mut self, number: usize) {
+        self.words[number / WORD_BITS] &= !(1 << (number % WORD_BITS));
+    }
+
     /// True if the number is in it.
     pub fn contains(&self, number: usize) -> bool {
         let word = self.words.get(number / WORD_BITS);
@@ -67,6 +74,9 @@ mod tests {
         for number in [129, 0, 64, 63] {
             assert!(bits.insert(number));
             assert!(!bits.insert(number));
+            bits.remove(number);
+            assert!(!bits.contains(number));
+            assert!(bits.insert(number));
         }
         let mut from = 0;
         for number in [0, 63, 64, 129] {

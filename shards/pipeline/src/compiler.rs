@@ -1,95 +1,202 @@
 //! Rules as they were typed, compiled to what is evaluated; every mistake is found here.
 
-use regex_automata::PatternID;
-use regex_automata::meta::{Config, Regex};
-use regex_syntax::ParserBuilder;
-use regex_syntax::hir::Hir;
-
-use crate::rules::{ActionConfig, ForwardConfig, MatcherConfig, RuleConfig};
-use crate::ruleset::{Action, Matcher, PATTERN_CACHE_BYTES_MAX, Rule, Topic};
+use crate::actions::{Action, Forward, Topic};
+use crate::bits::Bits;
+use crate::expression::Expression;
+use crate::json::PathSetBuilder;
+use crate::merge::{Leaf, Merge};
+use crate::patterns::{Pattern, PatternSet};
+use crate::rules::{
+    ActionConfig, Field, ForwardConfig, MatcherConfig, PayloadFormat, RoutingConfig, RuleConfig,
+};
+use crate::ruleset::{FieldPlan, Matcher, Routing, Rule, RuleSet};
 use crate::template::{Scope, Template};
-use crate::topics;
+use crate::topics::{self, TopicPolicy};
 
-/// Bytes of one compiled pattern.
-const PATTERN_BYTES_MAX: usize = 1024 * 1024;
-
-/// Nesting of a pattern: what its parser recurses on.
-const PATTERN_NEST_MAX: u32 = 64;
-
-/// Compiles rules one by one, and collects the topics that they name.
+/// Compiles rules one by one, and collects what they share.
 pub(crate) struct Compiler<'c> {
-    pub(crate) allow: &'c [String],
-    pub(crate) configured_topics: Vec<String>,
-    pub(crate) mistakes: Vec<String>,
-    /// The most slots that a pattern's captures need.
-    pub(crate) slots_max: usize,
+    routing: &'c RoutingConfig,
+    fields: Vec<FieldRules>,
+    configured_topics: Vec<String>,
+    sample_count: usize,
 }
 
-/// A pattern, compiled.
-struct Pattern {
-    regex: Regex,
-    /// It matches whatever the field holds: `.*`, say.
-    is_always: bool,
-    /// The names of its groups, by number.
-    groups: Vec<Option<String>>,
+/// What the rules want of one field, so far.
+struct FieldRules {
+    field: Field,
+    paths: PathSetBuilder,
+    patterns: Vec<(usize, Pattern)>,
 }
 
-impl Compiler<'_> {
-    pub(crate) fn rule(&mut self, rule: &RuleConfig) -> Result<Rule, String> {
-        let pattern = match &rule.matcher {
-            MatcherConfig::Always => None,
-            MatcherConfig::Regex(pattern) => Some(compile_pattern(pattern)?),
-            MatcherConfig::Jmespath(_) => return Err("jmespath: not built yet".into()),
+impl<'c> Compiler<'c> {
+    pub(crate) fn new(routing: &'c RoutingConfig) -> Self {
+        let mut compiler = Compiler {
+            routing,
+            fields: Vec::new(),
+            configured_topics: Vec::new(),
+            sample_count: 0,
         };
-        let groups = pattern.as_ref().map_or(&[][..], |pattern| &pattern.groups);
-        let action = match rule.actions.first() {
-            Some(ActionConfig::Stop) => Action::Stop,
-            Some(ActionConfig::Forward(ForwardConfig { topic, key, .. })) => {
-                self.forward(topic, key.as_deref(), groups)?
+        compiler.field(&Field::Msg);
+        compiler
+    }
+
+    /// Errors: every mistake, with the rule's number and name.
+    pub(crate) fn compile(mut self, configs: &[RuleConfig]) -> Result<RuleSet, Vec<String>> {
+        let mut mistakes = Vec::new();
+        let mut rules = Vec::with_capacity(configs.len());
+        for (index, config) in configs.iter().enumerate() {
+            match self.rule(index, config) {
+                Ok(rule) => rules.push(rule),
+                Err(why) => mistakes.push(match config.name.as_str() {
+                    "" => format!("rule {}: {why}", index + 1),
+                    name => format!("rule {} ({name:?}): {why}", index + 1),
+                }),
             }
-            Some(_) => return Err("actions: not built yet".into()),
-            None => {
-                return Err(
-                    "actions: there is none; add { forward = \"topic\" } or { stop = true }".into(),
-                );
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        self.finish(rules).map_err(|why| vec![why])
+    }
+
+    fn finish(mut self, mut rules: Vec<Rule>) -> Result<RuleSet, String> {
+        let routing = self.routing;
+        let mut named = |name: &Option<String>| name.as_ref().map(|name| self.configured(name));
+        let (fallback, dead_letter, unmatched) =
+            (named(&routing.fallback), named(&routing.dead_letter), named(&routing.unmatched));
+        let plan = |field: FieldRules| {
+            let patterns = PatternSet::new(field.patterns)?;
+            Ok(FieldPlan { field: field.field, patterns, paths: field.paths.build() })
+        };
+        let fields: Vec<FieldPlan> =
+            self.fields.into_iter().map(plan).collect::<Result<_, String>>()?;
+        let first_candidates = plan_search(&fields, &mut rules);
+        Ok(RuleSet {
+            rules,
+            fields,
+            msg: 0,
+            first_candidates,
+            sample_count: self.sample_count,
+            routing: Routing {
+                policy: TopicPolicy { allow: routing.allow.clone(), distinct: routing.distinct },
+                fallback,
+                dead_letter,
+                unmatched,
+                record_time: routing.record_time,
+                places: Vec::new(),
+            },
+            configured_topics: self.configured_topics,
+        })
+    }
+
+    fn rule(&mut self, index: usize, config: &RuleConfig) -> Result<Rule, String> {
+        let field = self.field(&config.field);
+        let mut pattern = None;
+        let mut scope = Scope { groups: &[], has_value: false };
+        let matcher = match &config.matcher {
+            MatcherConfig::Always => Matcher::Always,
+            MatcherConfig::Regex(text) => {
+                let compiled = Pattern::compile(text).map_err(|why| format!("regex: {why}"))?;
+                let is_always = compiled.is_always();
+                scope.groups = pattern.insert(compiled).groups();
+                let member = self.fields[field].patterns.len();
+                match is_always {
+                    true => Matcher::Always,
+                    false => Matcher::Pattern { member, is_in_pass: false },
+                }
+            }
+            MatcherConfig::Jmespath(text) => {
+                scope.has_value = true;
+                let paths = &mut self.fields[field].paths;
+                let expression = Expression::compile(text, paths);
+                Matcher::Expression(expression.map_err(|why| format!("jmespath: {why}"))?)
             }
         };
-        let needs_groups = matches!(action, Action::Forward { needs_groups: true, .. });
-        let matcher = match pattern {
-            Some(pattern) if !pattern.is_always || needs_groups => {
-                self.slots_max = self.slots_max.max(pattern.regex.group_info().slot_len());
-                Matcher::Pattern(pattern.regex)
+        if config.actions.is_empty() {
+            return Err(
+                "actions: there is none; add { forward = \"topic\" } or { stop = true }".into()
+            );
+        }
+        let mut actions = Vec::with_capacity(config.actions.len());
+        let mut needs = Needs::default();
+        for action in &config.actions {
+            // What a hotdog user writes out of habit: forward ends the message already.
+            if !matches!(actions.last(), Some(Action::Forward(_))) || *action != ActionConfig::Stop
+            {
+                actions.push(self.action(action, &scope, &mut needs)?);
             }
-            _ => Matcher::Always,
+        }
+        let needs_groups = needs.groups;
+        let groups = needs_groups.then(|| self.fields[field].patterns.len());
+        if let Some(pattern) = pattern
+            && (needs_groups || !pattern.is_always())
+        {
+            self.fields[field].patterns.push((index, pattern));
+        }
+        let name = match config.name.as_str() {
+            "" => (index + 1).to_string(),
+            name => name.to_owned(),
         };
-        Ok(Rule { field: rule.field.clone(), matcher, action })
+        Ok(Rule { name, field, matcher, actions, groups, needs_time: needs.time })
+    }
+
+    fn action(
+        &mut self,
+        action: &ActionConfig,
+        scope: &Scope<'_>,
+        needs: &mut Needs,
+    ) -> Result<Action, String> {
+        Ok(match action {
+            ActionConfig::Stop => Action::Stop,
+            ActionConfig::Sample(sample) => {
+                self.sample_count += 1;
+                Action::Sample(*sample, self.sample_count - 1)
+            }
+            ActionConfig::Replace(text) => Action::Replace(
+                needs.template(text, scope).map_err(|why| format!("replace: {why}"))?,
+            ),
+            ActionConfig::Merge(tree) => {
+                let leaf = |text: &str| {
+                    let template = needs.template(text, scope)?;
+                    Ok(match template.as_literal() {
+                        Some(text) => Leaf::Constant(String::from_utf8_lossy(text).into_owned()),
+                        None => Leaf::Made(template),
+                    })
+                };
+                let merge = Merge::compile(tree, &mut self.fields[0].paths, leaf);
+                Action::Merge(merge.map_err(|why| format!("merge: {why}"))?)
+            }
+            ActionConfig::Forward(forward) => self.forward(forward, scope, needs)?,
+        })
     }
 
     fn forward(
         &mut self,
-        topic: &str,
-        key: Option<&str>,
-        groups: &[Option<String>],
+        config: &ForwardConfig,
+        scope: &Scope<'_>,
+        needs: &mut Needs,
     ) -> Result<Action, String> {
-        let scope = Scope { groups, has_value: false };
-        let topic_template =
-            Template::compile(topic, &scope).map_err(|why| format!("forward: {why}"))?;
-        let key = key
-            .map(|key| Template::compile(key, &scope).map_err(|why| format!("key: {why}")))
-            .transpose()?;
-        let needs_groups =
-            topic_template.has_groups() || key.as_ref().is_some_and(Template::has_groups);
-        let topic = match topic_template.as_literal() {
+        let topic = needs.template(&config.topic, scope);
+        let topic = topic.map_err(|why| format!("forward: {why}"))?;
+        let topic = match topic.as_literal() {
             Some(name) if topics::is_legal(name) => {
                 Topic::Fixed(self.configured(&String::from_utf8_lossy(name)))
             }
-            Some(_) => return Err(illegal_topic(topic)),
+            Some(_) => return Err(illegal_topic(&config.topic)),
             None => {
-                self.check_made(topic, &topic_template)?;
-                Topic::Made(topic_template)
+                self.check_made(&config.topic, &topic)?;
+                Topic::Made(topic)
             }
         };
-        Ok(Action::Forward { topic, key, needs_groups })
+        let key = config.key.as_deref().map(|key| needs.template(key, scope));
+        let key = key.transpose().map_err(|why| format!("key: {why}"))?;
+        let header = |(name, value): &(String, String)| {
+            let value = needs.template(value, scope);
+            Ok((name.clone(), value.map_err(|why| format!("headers: {name}: {why}"))?))
+        };
+        let headers: Result<_, String> = config.headers.iter().map(header).collect();
+        needs.time |= config.format == PayloadFormat::Json;
+        Ok(Action::Forward(Forward { topic, key, headers: headers?, format: config.format }))
     }
 
     /// A topic made by a template: what can be known of it now.
@@ -98,7 +205,7 @@ impl Compiler<'_> {
         if !template.literals().flatten().all(is_plain) {
             return Err(illegal_topic(topic));
         }
-        if self.allow.is_empty() {
+        if self.routing.allow.is_empty() && template.has_message_data() {
             return Err(format!(
                 "forward: the topic {topic:?} comes from message data, and topics.allow is empty; \
                  list the names that it may become, as topics.allow = [\"logs-*\"]"
@@ -108,12 +215,70 @@ impl Compiler<'_> {
     }
 
     /// The number of a topic that the configuration names.
-    pub(crate) fn configured(&mut self, name: &str) -> usize {
+    fn configured(&mut self, name: &str) -> usize {
         let known = self.configured_topics.iter().position(|topic| topic == name);
         known.unwrap_or_else(|| {
             self.configured_topics.push(name.into());
             self.configured_topics.len() - 1
         })
+    }
+
+    /// The number of a field that rules match on.
+    fn field(&mut self, field: &Field) -> usize {
+        let known = self.fields.iter().position(|known| known.field == *field);
+        known.unwrap_or_else(|| {
+            self.fields.push(FieldRules {
+                field: field.clone(),
+                paths: PathSetBuilder::default(),
+                patterns: Vec::new(),
+            });
+            self.fields.len() - 1
+        })
+    }
+}
+
+/// Which rules are looked at before any pass, and which are in one.
+fn plan_search(fields: &[FieldPlan], rules: &mut [Rule]) -> Bits {
+    let mut is_alone: Vec<bool> = rules.iter().map(Rule::needs_no_pattern).collect();
+    for plan in fields {
+        for (rule, _) in plan.patterns.alone() {
+            is_alone[rule] = true;
+        }
+    }
+    let mut first = Bits::new(rules.len());
+    for (index, rule) in rules.iter_mut().enumerate() {
+        if let Matcher::Pattern { is_in_pass, .. } = &mut rule.matcher {
+            *is_in_pass = !is_alone[index];
+        }
+        if is_alone[index] {
+            first.insert(index);
+        }
+    }
+    for trigger in fields.iter().filter_map(|plan| plan.patterns.pass()) {
+        first.insert(trigger);
+    }
+    first
+}
+
+/// What the templates of one rule name.
+#[derive(Debug, Default)]
+struct Needs {
+    groups: bool,
+    time: bool,
+}
+
+impl Needs {
+    fn template(&mut self, text: &str, scope: &Scope<'_>) -> Result<Template, String> {
+        let template = Template::compile(text, scope)?;
+        self.groups |= template.has_groups();
+        self.time |= template.needs_time();
+        Ok(template)
+    }
+}
+
+impl Rule {
+    fn needs_no_pattern(&self) -> bool {
+        !matches!(self.matcher, Matcher::Pattern { .. })
     }
 }
 
@@ -122,47 +287,4 @@ fn illegal_topic(topic: &str) -> String {
         "forward: {topic:?} is no legal topic name; use 1 to 249 of a-z A-Z 0-9 . _ - (not \".\", \
          not \"..\", not starting with \"__\")"
     )
-}
-
-/// Compiles one pattern, on bytes. Errors: one sentence, with the column.
-fn compile_pattern(pattern: &str) -> Result<Pattern, String> {
-    let hir = ParserBuilder::new()
-        .utf8(false)
-        .nest_limit(PATTERN_NEST_MAX)
-        .build()
-        .parse(pattern)
-        .map_err(|error| format!("regex: {pattern:?}: {}", explain(&error)))?;
-    let config = Config::new()
-        .utf8_empty(false)
-        .nfa_size_limit(Some(PATTERN_BYTES_MAX))
-        .onepass_size_limit(Some(PATTERN_BYTES_MAX))
-        .hybrid_cache_capacity(PATTERN_CACHE_BYTES_MAX);
-    let regex = Regex::builder().configure(config).build_from_hir(&hir).map_err(|_| {
-        format!(
-            "regex: {pattern:?} compiles to more than {} KiB; make it simpler, or bound its \
-             repetitions lower",
-            PATTERN_BYTES_MAX / 1024
-        )
-    })?;
-    let names = regex.group_info().pattern_names(PatternID::ZERO);
-    let groups = names.map(|name| name.map(str::to_owned)).collect();
-    Ok(Pattern { regex, is_always: is_always(&hir), groups })
-}
-
-/// True for a pattern that finds an empty match wherever it starts.
-fn is_always(hir: &Hir) -> bool {
-    let properties = hir.properties();
-    properties.minimum_len() == Some(0) && properties.look_set().is_empty()
-}
-
-/// The parser's complaint in one line: what, and at which column.
-fn explain(error: &regex_syntax::Error) -> String {
-    let (what, column) = match error {
-        regex_syntax::Error::Parse(error) => (error.kind().to_string(), error.span().start.column),
-        regex_syntax::Error::Translate(error) => {
-            (error.kind().to_string(), error.span().start.column)
-        }
-        _ => return error.to_string().replace('\n', " "),
-    };
-    format!("{what} (column {column})")
 }

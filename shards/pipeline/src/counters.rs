@@ -41,16 +41,22 @@ pub enum Dropped {
     Oversize,
     /// Its topic is illegal, not allowed, or one too many, and there is no fallback.
     TopicRefused,
+    /// A rule merges into it, and it is no JSON object.
+    MergeNotJson,
+    /// A rule lets only some go on.
+    Sampled,
 }
 
 impl Dropped {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Dropped; 5] = [
+    pub const ALL: [Dropped; 7] = [
         Dropped::Unmatched,
         Dropped::Stopped,
         Dropped::Framing,
         Dropped::Oversize,
         Dropped::TopicRefused,
+        Dropped::MergeNotJson,
+        Dropped::Sampled,
     ];
 
     /// Its name in the ledger.
@@ -61,6 +67,8 @@ impl Dropped {
             Dropped::Framing => "framing",
             Dropped::Oversize => "oversize",
             Dropped::TopicRefused => "topic_refused",
+            Dropped::MergeNotJson => "merge_not_json",
+            Dropped::Sampled => "sampled",
         }
     }
 }
@@ -148,6 +156,8 @@ pub struct ReceiverCounters {
     pub dropped: [Counter; Dropped::ALL.len()],
     /// Records made when no batch could take them any more: at the end of a drain.
     pub abandoned: Counter,
+    /// Dead letters among the records made, by reason.
+    pub dead_lettered: [Counter; Dropped::ALL.len()],
     /// Messages cut at `limits.frame`. They are forwarded.
     pub truncated: Counter,
     /// Bytes read from sockets.
@@ -164,6 +174,8 @@ pub struct ReceiverCounters {
     pub held: Counter,
     /// Gauge: batches at home and empty.
     pub batches_empty: Counter,
+    /// Gauge: which configuration it runs, counted from 1 at the start.
+    pub generation: Counter,
 }
 
 /// What the producer shard counts. Written by it alone.

@@ -151,6 +151,18 @@ impl Deframer {
         }
     }
 
+    /// The limit in force.
+    pub fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max
+    }
+
+    /// Takes another limit. To be called between frames: where one is under way, nothing changes.
+    pub fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
+        if matches!(self.state, State::Start) {
+            self.frame_bytes_max = frame_bytes_max.max(1);
+        }
+    }
+
     /// True in the rest of a frame that was longer than `frame_bytes_max`.
     pub fn is_skipping(&self) -> bool {
         matches!(self.state, State::LineSkip | State::CountedSkip { .. })

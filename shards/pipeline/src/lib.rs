@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod actions;
 pub mod batch;
 pub mod bits;
 pub mod caret;
@@ -23,6 +24,7 @@ mod rfc3164;
 mod rfc5424;
 pub mod rules;
 pub mod ruleset;
+pub mod sample;
 pub mod structured_data;
 pub mod template;
 pub mod time;

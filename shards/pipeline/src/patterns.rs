@@ -131,6 +131,14 @@ impl PatternSet {
         self.members.len() - self.alone.len()
     }
 
+    /// Bytes that one shard's caches may grow to. A single pattern's search has one for each
+    /// direction.
+    pub fn scratch_bytes_max(&self) -> usize {
+        let automatons = self.pass.as_ref().map_or(0, Pass::automaton_count);
+        let live = self.members.len().min(LIVE_CACHES_MAX);
+        automatons * AUTOMATON_CACHE_BYTES_MAX + live * 2 * pattern::PATTERN_CACHE_BYTES_MAX
+    }
+
     /// Runs the pass: inserts the rules' numbers of all patterns in it that match.
     ///
     /// Cost:   a step per byte and automaton; none where a filter finds nothing. A field that asks

@@ -1,28 +1,27 @@
 //! The rules, compiled: a message in, one verdict out.
 //!
-//! Rules are tried in order; the first that matches decides. A pattern that always matches is
-//! recognised when it is compiled and never searched. Captures are taken for the winner alone, and
-//! only if one of its templates names a group. All searching works on bytes, with the shard's own
-//! caches, and allocates nothing once the caches have grown.
+//! Rules are tried in order; the first that matches and forwards or stops decides. Not every rule
+//! is looked at: those with patterns on one field share a pass over it, which is made when the
+//! first of them has its turn, and which names the rules that match. A rule whose pattern always
+//! matches is not searched at all. Groups are taken for the winner alone, and only if a template
+//! of its names one. A field is read as JSON at most once, however many rules ask.
+//!
+//! All searching works on bytes, with the shard's own caches, and allocates nothing once these
+//! have grown. What the actions do: `actions.rs`; how rules are compiled: `compiler.rs`.
 
-use regex_automata::Input;
-use regex_automata::meta::{Cache, Regex};
-use regex_automata::util::primitives::NonMaxUsize;
-
+use crate::actions::{Action, BUFFERS_BYTES_MAX, Buffers, Ending};
+use crate::bits::Bits;
 use crate::compiler::Compiler;
 use crate::counters::Dropped;
+use crate::expression::{Answer, Expression};
+use crate::json::{Document, NotJson, PathSet};
 use crate::message::Message;
+use crate::patterns::{PatternScratch, PatternSet};
 use crate::record::Record;
-use crate::rules::{Field, RoutingConfig, RuleConfig};
-use crate::template::{Context, Groups, Template, Variables};
-use crate::time::TimeText;
-use crate::topics::{self, TopicCache, TopicIndex, TopicPolicy, TopicTable};
-
-/// Bytes of a rendered key; a record with a longer one is dropped as `oversize`.
-pub const KEY_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes of cache for one pattern on one shard; beyond it the lazy DFA starts its cache anew.
-pub const PATTERN_CACHE_BYTES_MAX: usize = 256 * 1024;
+use crate::rules::{Field, RecordTime, RoutingConfig, RuleConfig};
+use crate::sample::Share;
+use crate::template::Context;
+use crate::topics::{self, TopicIndex, TopicPolicy, TopicTable};
 
 /// What the rules say of one message.
 #[derive(Debug, Clone, Copy)]
@@ -48,51 +47,108 @@ pub enum Verdict<'s> {
 /// All rules, compiled once and shared by the shards.
 #[derive(Debug)]
 pub struct RuleSet {
-    rules: Vec<Rule>,
-    policy: TopicPolicy,
-    fallback: Option<usize>,
-    configured_topics: Vec<String>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) fields: Vec<FieldPlan>,
+    /// Where `msg` stands in `fields`.
+    pub(crate) msg: usize,
+    /// Rules to look at before a pass has said anything: those without a pattern, those whose
+    /// pattern is tried alone, and the first rule of each pass.
+    pub(crate) first_candidates: Bits,
+    pub(crate) sample_count: usize,
+    pub(crate) routing: Routing,
+    pub(crate) configured_topics: Vec<String>,
+}
+
+/// Where records may go, compiled.
+#[derive(Debug)]
+pub(crate) struct Routing {
+    pub(crate) policy: TopicPolicy,
+    /// By their numbers among the configured topics.
+    pub(crate) fallback: Option<usize>,
+    pub(crate) dead_letter: Option<usize>,
+    pub(crate) unmatched: Option<usize>,
+    pub(crate) record_time: RecordTime,
     /// Where each configured topic stands in the table.
-    places: Vec<TopicIndex>,
-    slots_max: usize,
+    pub(crate) places: Vec<TopicIndex>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Rule {
-    pub(crate) field: Field,
+    /// Its name, or its number.
+    pub(crate) name: String,
+    /// Its number in `RuleSet::fields`.
+    pub(crate) field: usize,
     pub(crate) matcher: Matcher,
-    pub(crate) action: Action,
+    pub(crate) actions: Vec<Action>,
+    /// The pattern whose groups its templates name.
+    pub(crate) groups: Option<usize>,
+    /// A template names the time.
+    pub(crate) needs_time: bool,
 }
 
 #[derive(Debug)]
 pub(crate) enum Matcher {
     /// Matches every message that has the field.
     Always,
-    Pattern(Regex),
+    /// A member of the field's patterns.
+    Pattern {
+        member: usize,
+        is_in_pass: bool,
+    },
+    Expression(Expression),
 }
 
+/// All that rules want of one field.
 #[derive(Debug)]
-pub(crate) enum Action {
-    Forward { topic: Topic, key: Option<Template>, needs_groups: bool },
-    Stop,
+pub(crate) struct FieldPlan {
+    pub(crate) field: Field,
+    pub(crate) patterns: PatternSet,
+    pub(crate) paths: PathSet,
 }
 
-#[derive(Debug)]
-pub(crate) enum Topic {
-    Fixed(usize),
-    Made(Template),
-}
-
-/// What one shard needs to evaluate rules: caches and buffers, used again for each message.
+/// What one shard needs to evaluate rules: caches and buffers, used again for each message. The
+/// lists are by field, as `RuleSet::fields`.
 #[derive(Debug)]
 pub struct Scratch {
-    caches: Vec<Option<Cache>>,
-    slots: Vec<Option<NonMaxUsize>>,
-    spans: Vec<Option<(usize, usize)>>,
-    topic: Vec<u8>,
-    key: Vec<u8>,
-    time: TimeText,
-    topics: TopicCache,
+    candidates: Bits,
+    patterns: Vec<PatternScratch>,
+    documents: Vec<Document>,
+    /// Values of structured data without their escapes.
+    unescaped: Vec<Vec<u8>>,
+    buffers: Buffers,
+}
+
+impl Scratch {
+    /// The message that was just evaluated will be evaluated again: as if it had not been.
+    pub fn take_back(&mut self) {
+        self.buffers.take_back();
+    }
+}
+
+/// Why a rule did not match, or that it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The message does not have the field.
+    FieldMissing,
+    /// The pattern is not found.
+    NoMatch,
+    /// The field is no JSON.
+    NotJson,
+    /// The field is JSON nested too deep to be read.
+    TooDeep,
+    /// The expression's result is null.
+    PathNull,
+    /// It matches.
+    Matched,
+}
+
+/// One rule as it was tried on a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tried {
+    /// Its number, from 0.
+    pub rule: usize,
+    /// What came of it.
+    pub why: Why,
 }
 
 impl RuleSet {
@@ -101,46 +157,7 @@ impl RuleSet {
     /// Errors: every mistake, one sentence each, with the rule's number and name. Where a place in
     /// a pattern, an expression or a template is meant, two lines follow that show it.
     pub fn compile(rules: &[RuleConfig], routing: &RoutingConfig) -> Result<RuleSet, Vec<String>> {
-        let mut compiler = Compiler {
-            allow: &routing.allow,
-            configured_topics: Vec::new(),
-            mistakes: Vec::new(),
-            slots_max: 0,
-        };
-        let rules = rules
-            .iter()
-            .enumerate()
-            .filter_map(|(index, rule)| {
-                let name = match rule.name.as_str() {
-                    "" => format!("rule {}", index + 1),
-                    name => format!("rule {} ({name:?})", index + 1),
-                };
-                match compiler.rule(rule) {
-                    Ok(rule) => Some(rule),
-                    Err(why) => {
-                        compiler.mistakes.push(format!("{name}: {why}"));
-                        None
-                    }
-                }
-            })
-            .collect();
-        let fallback = routing.fallback.as_ref().map(|name| compiler.configured(name));
-        if !compiler.mistakes.is_empty() {
-            return Err(compiler.mistakes);
-        }
-        Ok(RuleSet {
-            rules,
-            policy: TopicPolicy { allow: routing.allow.clone(), distinct: routing.distinct },
-            fallback,
-            configured_topics: compiler.configured_topics,
-            places: Vec::new(),
-            slots_max: compiler.slots_max,
-        })
-    }
-
-    /// Topics that the configuration names, by their numbers in the table.
-    pub fn configured_topics(&self) -> &[String] {
-        &self.configured_topics
+        Compiler::new(routing).compile(rules)
     }
 
     /// Finds a place in `table` for each topic that the configuration names. To be called once,
@@ -148,7 +165,7 @@ impl RuleSet {
     ///
     /// Errors: one sentence; there is no room in it.
     pub fn place(&mut self, table: &TopicTable) -> Result<(), String> {
-        self.places = table.configure(&self.configured_topics).ok_or_else(|| {
+        self.routing.places = table.configure(&self.configured_topics).ok_or_else(|| {
             format!(
                 "more than {} topics were added since the start; restart to have them all",
                 topics::RELOADED_TOPICS_MAX
@@ -157,11 +174,19 @@ impl RuleSet {
         Ok(())
     }
 
+    /// Topics that the configuration names.
+    pub fn configured_topics(&self) -> &[String] {
+        &self.configured_topics
+    }
+
+    /// The topic for dead letters, once it has its place.
+    pub fn dead_letter(&self) -> Option<TopicIndex> {
+        self.routing.place_of(self.routing.dead_letter)
+    }
+
     /// True if a topic comes from message data somewhere.
     pub fn makes_topics(&self) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| matches!(rule.action, Action::Forward { topic: Topic::Made(_), .. }))
+        self.rules.iter().flat_map(|rule| &rule.actions).any(Action::makes_topic)
     }
 
     /// Rules in it.
@@ -169,136 +194,185 @@ impl RuleSet {
         self.rules.len()
     }
 
-    /// Rules that have to search.
-    pub fn pattern_count(&self) -> usize {
-        self.rules.iter().filter(|rule| matches!(rule.matcher, Matcher::Pattern(_))).count()
+    /// A rule's name, or its number from 1 where it has none.
+    pub fn rule_name(&self, rule: usize) -> &str {
+        self.rules.get(rule).map_or("", |rule| &rule.name)
     }
 
-    /// The caches and buffers for one shard.
+    /// Rules that have to search.
+    pub fn pattern_count(&self) -> usize {
+        self.fields.iter().map(|plan| plan.patterns.pattern_count()).sum()
+    }
+
+    /// Bytes that one shard's caches and buffers may grow to.
+    pub fn scratch_bytes_max(&self) -> usize {
+        let patterns = self.fields.iter().map(|plan| plan.patterns.scratch_bytes_max());
+        patterns.sum::<usize>() + BUFFERS_BYTES_MAX
+    }
+
+    /// The caches and buffers of the only shard.
     pub fn scratch(&self) -> Scratch {
-        let caches = self.rules.iter().map(|rule| match &rule.matcher {
-            Matcher::Always => None,
-            Matcher::Pattern(regex) => Some(regex.create_cache()),
-        });
+        self.scratch_of(Share::ALL)
+    }
+
+    /// The caches and buffers of one shard.
+    pub fn scratch_of(&self, share: Share) -> Scratch {
         Scratch {
-            caches: caches.collect(),
-            slots: vec![None; self.slots_max],
-            spans: Vec::with_capacity(self.slots_max / 2),
-            topic: Vec::with_capacity(topics::TOPIC_NAME_BYTES_MAX + 1),
-            key: Vec::with_capacity(1024),
-            time: TimeText::default(),
-            topics: TopicCache::default(),
+            candidates: Bits::new(self.rules.len()),
+            patterns: self.fields.iter().map(|plan| plan.patterns.scratch()).collect(),
+            documents: self.fields.iter().map(|_| Document::default()).collect(),
+            unescaped: vec![Vec::new(); self.fields.len()],
+            buffers: Buffers::new(share, self.sample_count),
         }
     }
 
     /// Tries the rules in order on one message.
     ///
-    /// Cost:   a search per rule up to the winner; no allocation.
+    /// Cost:   one pass per field with many patterns; no allocation.
     pub fn evaluate<'s>(
-        &self,
+        &'s self,
         message: &Message<'s>,
         context: &Context<'s>,
         table: &TopicTable,
         scratch: &'s mut Scratch,
     ) -> Verdict<'s> {
-        let winner = self.rules.iter().enumerate().find_map(|(index, rule)| {
-            let field = field_of(message, &rule.field)?;
-            let is_match = match &rule.matcher {
-                Matcher::Always => true,
-                Matcher::Pattern(regex) => scratch.caches[index].as_mut().is_some_and(|cache| {
-                    regex.search_half_with(cache, &Input::new(field).earliest(true)).is_some()
-                }),
-            };
-            is_match.then_some((index, rule, field))
-        });
-        let Some((index, rule, field)) = winner else {
-            return Verdict::Drop { rule: None, reason: Dropped::Unmatched };
-        };
-        match &rule.action {
-            Action::Stop => Verdict::Drop { rule: Some(index), reason: Dropped::Stopped },
-            Action::Forward { topic, key, needs_groups } => {
-                if *needs_groups {
-                    rule.capture(index, field, scratch);
+        let mut ending = None;
+        let mut next = 0;
+        scratch.candidates.copy_from(&self.first_candidates);
+        scratch.documents.iter_mut().for_each(Document::clear);
+        scratch.buffers.begin();
+        while let Some(index) = scratch.candidates.next_from(next) {
+            next = index + 1;
+            let rule = &self.rules[index];
+            let plan = &self.fields[rule.field];
+            let unescaped = &mut scratch.unescaped[rule.field];
+            let Some(field) = read_field(&plan.field, message, unescaped) else { continue };
+            let patterns = &mut scratch.patterns[rule.field];
+            if plan.patterns.pass() == Some(index) {
+                scratch.candidates.remove(index);
+                plan.patterns.search(patterns, field, &mut scratch.candidates);
+                if !rule.is_always() && !scratch.candidates.contains(index) {
+                    continue;
                 }
-                let forward = Forward { rule: index, field, topic, key: key.as_ref() };
-                self.forward(forward, message, context, table, scratch)
+            }
+            let document = &mut scratch.documents[rule.field];
+            let buffers = &mut scratch.buffers;
+            if !rule.is_in_pass()
+                && self.try_alone(rule, field, patterns, document, buffers) != Why::Matched
+            {
+                continue;
+            }
+            if let Some(member) = rule.groups {
+                plan.patterns.captures(member, patterns, field, &mut buffers.spans);
+            }
+            let document = &mut scratch.documents[self.msg];
+            let at = At { index, rule, field, message, context };
+            ending = self.act(&at, document, table, buffers);
+            if ending.is_some() {
+                break;
+            }
+        }
+        self.verdict(ending, message, context, &mut scratch.buffers)
+    }
+
+    /// What became of a message that could not be forwarded for a reason that the rules do not
+    /// know: a dead letter, or dropped. `topic`: where its record should have gone.
+    pub fn refuse<'s>(
+        &'s self,
+        rule: Option<usize>,
+        reason: Dropped,
+        topic: &str,
+        message: &Message<'s>,
+        context: &Context<'s>,
+        scratch: &'s mut Scratch,
+    ) -> Verdict<'s> {
+        scratch.buffers.topic.clear();
+        scratch.buffers.topic.extend_from_slice(topic.as_bytes());
+        self.verdict(Some(Ending::Refused { rule, reason }), message, context, &mut scratch.buffers)
+    }
+
+    /// How each rule does on a message, one by one, to be read by people. Nothing is acted.
+    pub fn explain(&self, message: &Message<'_>, scratch: &mut Scratch) -> Vec<Tried> {
+        scratch.documents.iter_mut().for_each(Document::clear);
+        let why = |rule: &Rule| {
+            let unescaped = &mut scratch.unescaped[rule.field];
+            let field = read_field(&self.fields[rule.field].field, message, unescaped);
+            let Some(field) = field else { return Why::FieldMissing };
+            let patterns = &mut scratch.patterns[rule.field];
+            let document = &mut scratch.documents[rule.field];
+            self.try_alone(rule, field, patterns, document, &mut scratch.buffers)
+        };
+        let whys: Vec<Why> = self.rules.iter().map(why).collect();
+        whys.into_iter().enumerate().map(|(rule, why)| Tried { rule, why }).collect()
+    }
+
+    /// Tries one rule by itself. A string that its expression finds is then in `buffers.value`.
+    fn try_alone(
+        &self,
+        rule: &Rule,
+        field: &[u8],
+        patterns: &mut PatternScratch,
+        document: &mut Document,
+        buffers: &mut Buffers,
+    ) -> Why {
+        let plan = &self.fields[rule.field];
+        buffers.has_value = false;
+        match &rule.matcher {
+            Matcher::Always => Why::Matched,
+            Matcher::Pattern { member, .. } => {
+                match plan.patterns.is_match(*member, patterns, field) {
+                    true => Why::Matched,
+                    false => Why::NoMatch,
+                }
+            }
+            Matcher::Expression(expression) => {
+                match expression.evaluate(&plan.paths, document, field, &mut buffers.value) {
+                    Answer::NotJson(NotJson::TooDeep) => Why::TooDeep,
+                    Answer::NotJson(NotJson::Syntax | NotJson::NumberRange) => Why::NotJson,
+                    Answer::Null => Why::PathNull,
+                    Answer::Other => Why::Matched,
+                    Answer::Text => {
+                        buffers.has_value = true;
+                        Why::Matched
+                    }
+                }
             }
         }
     }
-
-    fn forward<'s>(
-        &self,
-        forward: Forward<'_>,
-        message: &Message<'s>,
-        context: &Context<'s>,
-        table: &TopicTable,
-        scratch: &'s mut Scratch,
-    ) -> Verdict<'s> {
-        let rule = Some(forward.rule);
-        scratch.time.refresh(context.now);
-        let variables = Variables {
-            message,
-            context,
-            iso8601: scratch.time.text(),
-            groups: Some(Groups { field: forward.field, spans: &scratch.spans }),
-            value: None,
-        };
-        let topic = match forward.topic {
-            Topic::Fixed(topic) => Some(self.places[*topic]),
-            Topic::Made(template) => {
-                let name_max = topics::TOPIC_NAME_BYTES_MAX;
-                scratch.topic.clear();
-                let fits = template.render(&variables, name_max, &mut scratch.topic);
-                let topic = fits
-                    .then(|| scratch.topics.resolve(table, &self.policy, &scratch.topic))
-                    .flatten();
-                topic.or(self.fallback.map(|topic| self.places[topic]))
-            }
-        };
-        let Some(topic) = topic else {
-            return Verdict::Drop { rule, reason: Dropped::TopicRefused };
-        };
-        let key = match forward.key {
-            None => None,
-            Some(template) => {
-                scratch.key.clear();
-                if !template.render(&variables, KEY_BYTES_MAX, &mut scratch.key) {
-                    return Verdict::Drop { rule, reason: Dropped::Oversize };
-                }
-                Some(&*scratch.key)
-            }
-        };
-        let payload = message.msg;
-        let record = Record { topic, key, headers: &[], payload, time: None, origin: None };
-        Verdict::Forward { rule, record, dead_letter: None }
-    }
 }
 
-/// A rule that won, and what it forwards.
-struct Forward<'a> {
-    rule: usize,
-    field: &'a [u8],
-    topic: &'a Topic,
-    key: Option<&'a Template>,
+/// A rule that matches, and what it matched.
+pub(crate) struct At<'a, 's> {
+    pub(crate) index: usize,
+    pub(crate) rule: &'a Rule,
+    pub(crate) field: &'a [u8],
+    pub(crate) message: &'a Message<'s>,
+    pub(crate) context: &'a Context<'s>,
 }
 
 impl Rule {
-    /// Takes the winner's groups into the scratch.
-    fn capture(&self, index: usize, field: &[u8], scratch: &mut Scratch) {
-        scratch.spans.clear();
-        let (Matcher::Pattern(regex), Some(cache)) = (&self.matcher, &mut scratch.caches[index])
-        else {
-            return;
-        };
-        let slots = &mut scratch.slots[..regex.group_info().slot_len()];
-        regex.search_slots_with(cache, &Input::new(field), slots);
-        let spans = slots.chunks_exact(2).map(|pair| Some((pair[0]?.get(), pair[1]?.get())));
-        scratch.spans.extend(spans);
+    fn is_always(&self) -> bool {
+        matches!(self.matcher, Matcher::Always)
+    }
+
+    fn is_in_pass(&self) -> bool {
+        matches!(self.matcher, Matcher::Pattern { is_in_pass: true, .. })
+    }
+}
+
+impl Routing {
+    /// Where a configured topic stands in the table.
+    pub(crate) fn place_of(&self, configured: Option<usize>) -> Option<TopicIndex> {
+        self.places.get(configured?).copied()
     }
 }
 
 /// A field's bytes; `None` if the message has none.
-fn field_of<'a>(message: &Message<'a>, field: &Field) -> Option<&'a [u8]> {
+fn read_field<'a>(
+    field: &Field,
+    message: &Message<'a>,
+    unescaped: &'a mut Vec<u8>,
+) -> Option<&'a [u8]> {
     match field {
         Field::Msg => Some(message.msg),
         Field::Hostname => message.hostname,
@@ -307,6 +381,14 @@ fn field_of<'a>(message: &Message<'a>, field: &Field) -> Option<&'a [u8]> {
         Field::Msgid => message.msgid,
         Field::Facility => Some(message.facility().as_bytes()),
         Field::Severity => Some(message.severity().as_bytes()),
-        Field::SdParam { .. } => None,
+        Field::SdParam { id, param } => {
+            let value = message.sd_param(id.as_bytes(), param.as_bytes())?;
+            if !value.has_escapes {
+                return Some(value.raw);
+            }
+            unescaped.clear();
+            value.write(unescaped);
+            Some(unescaped)
+        }
     }
 }

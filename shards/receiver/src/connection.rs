@@ -250,7 +250,8 @@ impl Connection {
     }
 
     fn grow(&mut self) {
-        let bytes_max = buffer_bytes_max(self.shard.limits().frame_bytes_max);
+        // Not the shard's limit, which may have changed in the middle of a frame.
+        let bytes_max = buffer_bytes_max(self.deframer.frame_bytes_max());
         if self.buffer.len() < bytes_max {
             let bytes = (self.buffer.len() * 4).min(bytes_max);
             self.buffer.resize(bytes, 0);
@@ -287,7 +288,11 @@ impl Connection {
             }
             self.pending = None;
         }
+        let frame_bytes_max = self.shard.limits().frame_bytes_max;
         for _ in 0..TURN_FRAMES_MAX {
+            if self.deframer.frame_bytes_max() != frame_bytes_max {
+                self.deframer.set_frame_bytes_max(frame_bytes_max);
+            }
             let was_skipping = self.deframer.is_skipping();
             let step = self.deframer.next(&self.buffer[self.consumed..self.filled]);
             self.consumed += step.consumed;

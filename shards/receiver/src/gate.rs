@@ -10,13 +10,13 @@ use corndog_pipeline::counters::Closed;
 /// Counts connections. Written by all receivers, under a lock held for one look-up.
 #[derive(Debug)]
 pub struct Gate {
-    connections_max: usize,
-    per_address_max: usize,
     open: Mutex<Open>,
 }
 
 #[derive(Debug, Default)]
 struct Open {
+    connections_max: usize,
+    per_address_max: usize,
     count: usize,
     by_address: HashMap<IpAddr, usize>,
 }
@@ -31,16 +31,25 @@ pub(crate) struct Ticket {
 impl Gate {
     /// A gate for so many connections in all, and from one address.
     pub fn new(connections_max: usize, per_address_max: usize) -> Gate {
-        Gate { connections_max, per_address_max, open: Mutex::default() }
+        let gate = Gate { open: Mutex::default() };
+        gate.set_limits(connections_max, per_address_max);
+        gate
+    }
+
+    /// For the main thread: from now on so many. Who is in stays in.
+    pub fn set_limits(&self, connections_max: usize, per_address_max: usize) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        (open.connections_max, open.per_address_max) = (connections_max, per_address_max);
     }
 
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Ticket, Closed> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.count >= self.connections_max {
+        if open.count >= open.connections_max {
             return Err(Closed::TooMany);
         }
+        let per_address_max = open.per_address_max;
         let of_address = open.by_address.entry(address).or_default();
-        if *of_address >= self.per_address_max {
+        if *of_address >= per_address_max {
             return Err(Closed::TooManyPerAddress);
         }
         *of_address += 1;
@@ -75,6 +84,9 @@ mod tests {
         let _c = gate.enter(two).expect("free");
         assert_eq!(gate.enter(two).expect_err("three are in"), Closed::TooMany);
         drop(a);
-        assert!(gate.enter(one).is_ok());
+        let d = gate.enter(one).expect("one has left");
+        drop(d);
+        gate.set_limits(10, 1);
+        assert_eq!(gate.enter(one).expect_err("one is in"), Closed::TooManyPerAddress);
     }
 }

@@ -15,5 +15,5 @@ mod start;
 pub use connection::buffer_bytes_max;
 pub use gate::Gate;
 pub use kick::Kick;
-pub use settings::{Listen, ReceiverLimits, ReceiverSettings};
+pub use settings::{Listen, Live, ReceiverLimits, ReceiverSettings};
 pub use start::spawn;

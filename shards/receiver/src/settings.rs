@@ -7,7 +7,8 @@ use std::time::Duration;
 use corndog_pipeline::batch::Batch;
 use corndog_pipeline::control::{Arrival, Notice, PhaseCell};
 use corndog_pipeline::counters::ReceiverCounters;
-use corndog_pipeline::ruleset::RuleSet;
+use corndog_pipeline::rules::Oversize;
+use corndog_pipeline::ruleset::{RuleSet, Scratch};
 use corndog_pipeline::topics::TopicTable;
 use crossbeam_channel::{Receiver, Sender};
 
@@ -21,10 +22,25 @@ pub struct Listen {
     pub name: String,
     /// Where it listens; each shard has a socket of its own there.
     pub address: SocketAddr,
+    /// What becomes of a frame longer than `limits.frame`.
+    pub oversize: Oversize,
+}
+
+/// What a reload changes, made ready off the shard for one shard.
+#[derive(Debug)]
+pub struct Live {
+    /// Counts reloads, from 1 at the start.
+    pub generation: u64,
+    /// The rules, shared.
+    pub rules: Arc<RuleSet>,
+    /// This shard's caches and buffers for them.
+    pub scratch: Scratch,
+    /// Its connections' limits.
+    pub limits: ReceiverLimits,
 }
 
 /// A connection's limits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceiverLimits {
     /// Bytes of a frame; the rest of a longer one is cut off.
     pub frame_bytes_max: usize,
@@ -42,16 +58,16 @@ pub struct ReceiverSettings {
     pub core: usize,
     /// Where it listens.
     pub listen: Vec<Listen>,
-    /// Its connections' limits.
-    pub limits: ReceiverLimits,
+    /// What it goes on with, after each reload.
+    pub lives: Receiver<Box<Live>>,
+    /// What it goes on without: that it has taken the new one, and to be freed elsewhere.
+    pub retired: Sender<Box<Live>>,
     /// Its batches.
     pub batches_per_receiver: usize,
     /// Bytes of each.
     pub batch_bytes: usize,
     /// An unfilled batch leaves after this.
     pub batch_age_max: Duration,
-    /// The rules, shared.
-    pub rules: Arc<RuleSet>,
     /// All topics, shared.
     pub topics: Arc<TopicTable>,
     /// How many connections there may be, shared.

@@ -1,6 +1,6 @@
 //! What the tasks of one receiver shard share, and the turn of one frame through the pipeline.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
@@ -15,12 +15,14 @@ use corndog_pipeline::counters::{Closed, Dropped, ReceiverCounters};
 use corndog_pipeline::framing::Frame;
 use corndog_pipeline::message::Message;
 use corndog_pipeline::pool::{Append, Pool};
-use corndog_pipeline::ruleset::{Scratch, Verdict};
+use corndog_pipeline::record::Record;
+use corndog_pipeline::rules::Oversize;
+use corndog_pipeline::ruleset::Verdict;
 use corndog_pipeline::template::Context;
 use jiff::Timestamp;
 
 use crate::connection::{Order, Watch};
-use crate::settings::{ReceiverLimits, ReceiverSettings};
+use crate::settings::{Live, ReceiverLimits, ReceiverSettings};
 use crate::signal::Signal;
 
 /// Where a connection's messages come from.
@@ -29,11 +31,12 @@ pub(crate) struct Origin {
     peer: String,
     address: SocketAddr,
     listener: Rc<str>,
+    oversize: Oversize,
 }
 
 impl Origin {
-    pub(crate) fn new(address: SocketAddr, listener: Rc<str>) -> Self {
-        Origin { peer: address.ip().to_canonical().to_string(), address, listener }
+    pub(crate) fn new(address: SocketAddr, listener: Rc<str>, oversize: Oversize) -> Self {
+        Origin { peer: address.ip().to_canonical().to_string(), address, listener, oversize }
     }
 }
 
@@ -52,16 +55,28 @@ pub(crate) enum Taken {
     NeedsBatch,
 }
 
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    /// It is in a batch, or counted as abandoned.
+    Written,
+    /// It is larger than a batch.
+    TooLarge,
+    /// No batch is empty.
+    NeedsBatch,
+}
+
 /// What one frame needs of the shard, for the length of one call.
 struct Work {
     pool: Pool,
-    scratch: Scratch,
+    live: Box<Live>,
 }
 
 /// One receiver shard. All its tasks run on one thread.
 pub(crate) struct Shard {
     settings: ReceiverSettings,
     work: RefCell<Work>,
+    limits: Cell<ReceiverLimits>,
     /// Connections, by their number.
     watches: RefCell<HashMap<u64, Rc<Watch>>>,
     /// Connections that wait for an empty batch, in the order of their coming.
@@ -73,7 +88,7 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(settings: ReceiverSettings) -> Self {
+    pub(crate) fn new(settings: ReceiverSettings, live: Box<Live>) -> Self {
         let pool = Pool::new(
             settings.index,
             settings.batches_per_receiver,
@@ -82,10 +97,11 @@ impl Shard {
             settings.topics.capacity(),
         );
         settings.counters.batches_empty.set(pool.empty_count() as u64);
-        let scratch = settings.rules.scratch();
+        settings.counters.generation.set(live.generation);
         Shard {
             settings,
-            work: RefCell::new(Work { pool, scratch }),
+            limits: Cell::new(live.limits),
+            work: RefCell::new(Work { pool, live }),
             watches: RefCell::default(),
             held: RefCell::default(),
             starved: Signal::default(),
@@ -97,8 +113,8 @@ impl Shard {
         &self.settings
     }
 
-    pub(crate) fn limits(&self) -> &ReceiverLimits {
-        &self.settings.limits
+    pub(crate) fn limits(&self) -> ReceiverLimits {
+        self.limits.get()
     }
 
     pub(crate) fn counters(&self) -> &ReceiverCounters {
@@ -120,41 +136,87 @@ impl Shard {
         now: Instant,
         time: Timestamp,
     ) -> Taken {
-        let counters = self.counters();
-        let work = &mut *self.work.borrow_mut();
+        let Work { pool, live } = &mut *self.work.borrow_mut();
+        let Live { rules, scratch, .. } = &mut **live;
         let message = Message::parse(frame.bytes, origin.peer.as_bytes());
         let context = Context {
             peer: origin.peer.as_bytes(),
             listener: origin.listener.as_bytes(),
             now: time,
         };
-        let rules = &self.settings.rules;
-        let verdict = rules.evaluate(&message, &context, &self.settings.topics, &mut work.scratch);
-        let record = match verdict {
-            Verdict::Forward { record, .. } => record,
+        let topics = &*self.settings.topics;
+        let verdict = match origin.oversize {
+            Oversize::Drop if frame.truncated => return self.dropped(Dropped::Oversize),
+            Oversize::DeadLetter if frame.truncated => {
+                rules.refuse(None, Dropped::Oversize, "", &message, &context, scratch)
+            }
+            _ => rules.evaluate(&message, &context, topics, scratch),
+        };
+        let (rule, record, dead_letter) = match verdict {
+            Verdict::Forward { rule, record, dead_letter } => (rule, record, dead_letter),
             Verdict::Drop { reason, .. } => return self.dropped(reason),
         };
-        let lane = self.settings.topics.lane(record.topic);
-        loop {
-            match work.pool.append(now, time, lane, &record) {
-                Append::Written => break,
-                Append::Sealed(batch) => self.send(batch),
-                Append::TooLarge => return self.dropped(Dropped::Oversize),
-                Append::NoEmptyBatch if self.take_home(&mut work.pool) => {}
-                Append::NoEmptyBatch if self.phase() == Phase::Aborting => {
-                    counters.abandoned.add(1);
-                    break;
-                }
-                Append::NoEmptyBatch => return Taken::NeedsBatch,
+        let (mut placed, mut dead_letter) = (self.place(pool, now, time, &record), dead_letter);
+        if placed == Placed::TooLarge && dead_letter.is_none() {
+            let topic = topics.name(record.topic).unwrap_or_default();
+            let reason = Dropped::Oversize;
+            if let Verdict::Forward { record, .. } =
+                rules.refuse(rule, reason, topic, &message, &context, scratch)
+            {
+                dead_letter = Some(reason);
+                placed = self.place(pool, now, time, &record);
             }
         }
-        if work.pool.open_record_count() == 1 {
-            self.opened.set();
+        match placed {
+            Placed::Written => {}
+            Placed::TooLarge => return self.dropped(Dropped::Oversize),
+            Placed::NeedsBatch => {
+                scratch.take_back();
+                return Taken::NeedsBatch;
+            }
         }
+        let counters = self.counters();
         counters.received.add(1);
         counters.truncated.add(u64::from(frame.truncated));
         counters.forwarded.add(1);
+        if let Some(reason) = dead_letter {
+            counters.dead_lettered[reason as usize].add(1);
+        }
         Taken::Done
+    }
+
+    /// Writes one record into the open batch.
+    #[inline]
+    fn place(&self, pool: &mut Pool, now: Instant, time: Timestamp, record: &Record<'_>) -> Placed {
+        let lane = self.settings.topics.lane(record.topic);
+        loop {
+            match pool.append(now, time, lane, record) {
+                Append::Written => break,
+                Append::Sealed(batch) => self.send(batch),
+                Append::TooLarge => return Placed::TooLarge,
+                Append::NoEmptyBatch if self.take_home(pool) => {}
+                Append::NoEmptyBatch if self.phase() == Phase::Aborting => {
+                    self.counters().abandoned.add(1);
+                    return Placed::Written;
+                }
+                Append::NoEmptyBatch => return Placed::NeedsBatch,
+            }
+        }
+        if pool.open_record_count() == 1 {
+            self.opened.set();
+        }
+        Placed::Written
+    }
+
+    /// Takes what the last reload made, if one did. Between two frames: nothing else runs then.
+    pub(crate) fn take_live(&self) {
+        while let Ok(live) = self.settings.lives.try_recv() {
+            self.limits.set(live.limits);
+            self.counters().generation.set(live.generation);
+            let old = std::mem::replace(&mut self.work.borrow_mut().live, live);
+            // The main thread takes it before it sends another: there is room.
+            let _ = self.settings.retired.try_send(old);
+        }
     }
 
     fn dropped(&self, reason: Dropped) -> Taken {

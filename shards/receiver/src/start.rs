@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::{Notice, Phase};
+use corndog_pipeline::rules::Oversize;
 use futures_lite::future::or;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
@@ -12,7 +13,7 @@ use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 use io_uring::IoUring;
 
 use crate::connection::Connection;
-use crate::settings::{Listen, ReceiverSettings};
+use crate::settings::{Listen, Live, ReceiverSettings};
 use crate::shard::{Origin, Shard};
 
 /// Memory that io_uring pins per shard and ring. Sockets are read into our own buffers, so the
@@ -40,17 +41,17 @@ const BACKLOG_MAX: usize = 1024;
 /// Starts the shard's thread. Whether it is up, it says by a notice.
 ///
 /// Errors: the thread cannot be made.
-pub fn spawn(settings: ReceiverSettings) -> std::io::Result<JoinHandle<()>> {
+pub fn spawn(settings: ReceiverSettings, live: Box<Live>) -> std::io::Result<JoinHandle<()>> {
     let name = format!("receiver {}", settings.index);
     std::thread::Builder::new().name(name).spawn(move || {
         let notices = settings.notices.clone();
-        if let Err(why) = run(settings) {
+        if let Err(why) = run(settings, live) {
             let _ = notices.send(Notice::Refused(why));
         }
     })
 }
 
-fn run(settings: ReceiverSettings) -> Result<(), String> {
+fn run(settings: ReceiverSettings, live: Box<Live>) -> Result<(), String> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: settings.core }) {
         return Err(format!(
             "shards.cores: receiver {} cannot run on core {}; give it one that this process may use",
@@ -59,7 +60,7 @@ fn run(settings: ReceiverSettings) -> Result<(), String> {
     }
     let executor = executor()?;
     executor.run(async move {
-        let shard = Rc::new(Shard::new(settings));
+        let shard = Rc::new(Shard::new(settings, live));
         let listeners = bind(&shard)?;
         let _ = shard.settings().notices.send(Notice::Started);
         serve(shard, listeners).await;
@@ -141,13 +142,14 @@ async fn serve(shard: Rc<Shard>, listeners: Vec<Rc<TcpListener>>) {
     let doors: Vec<Rc<Door>> = listeners
         .into_iter()
         .zip(&shard.settings().listen)
-        .map(|(listener, listen)| Rc::new(Door::new(shard.clone(), listener, &listen.name)))
+        .map(|(listener, listen)| Rc::new(Door::new(shard.clone(), listener, listen)))
         .collect();
     let accepts: Vec<_> =
         doors.iter().map(|door| glommio::spawn_local(door.clone().accept_on())).collect();
     let mut swept_at = Instant::now();
     while shard.phase() < Phase::Draining {
         Timer::new(TICK).await;
+        shard.take_live();
         if swept_at.elapsed() >= SWEEP {
             swept_at = Instant::now();
             shard.sweep(swept_at);
@@ -205,11 +207,12 @@ struct Door {
     shard: Rc<Shard>,
     listener: Rc<TcpListener>,
     name: Rc<str>,
+    oversize: Oversize,
 }
 
 impl Door {
-    fn new(shard: Rc<Shard>, listener: Rc<TcpListener>, name: &str) -> Self {
-        Door { shard, listener, name: name.into() }
+    fn new(shard: Rc<Shard>, listener: Rc<TcpListener>, listen: &Listen) -> Self {
+        Door { shard, listener, name: listen.name.as_str().into(), oversize: listen.oversize }
     }
 
     async fn accept_on(self: Rc<Self>) {
@@ -258,7 +261,7 @@ impl Door {
         };
         counters.accepted.add(1);
         let number = counters.accepted.value();
-        let origin = Origin::new(address, self.name.clone());
+        let origin = Origin::new(address, self.name.clone(), self.oversize);
         let shard = self.shard.clone();
         let connection = Connection::new(shard.clone(), stream, origin, ticket);
         shard.enter(number, connection.watch());

@@ -82,6 +82,10 @@ impl Pass {
         self.first
     }
 
+    pub(super) fn automaton_count(&self) -> usize {
+        self.ascii.len() + self.unicode.len()
+    }
+
     pub(super) fn scratch(&self) -> PassScratch {
         let scratches =
             |groups: &[Group]| groups.iter().map(|group| group.automaton.scratch()).collect();

@@ -21,7 +21,7 @@ pub const PATTERN_NEST_MAX: u32 = 64;
 pub const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes of cache for one pattern on one shard; beyond it its lazy DFA starts anew.
-const PATTERN_CACHE_BYTES_MAX: usize = 256 * 1024;
+pub(super) const PATTERN_CACHE_BYTES_MAX: usize = 256 * 1024;
 
 /// One pattern, compiled: found anywhere in a field's bytes, in the syntax of the regex crate.
 pub struct Pattern {
