@@ -15,8 +15,10 @@ mod first_light;
 mod hostile;
 mod outage;
 mod real_kafka;
+mod reload;
 mod starting;
 mod stopping;
+mod topics;
 mod walls;
 
 /// The program under test.

@@ -169,7 +169,7 @@ pub struct Corndog {
     log: Arc<Lines>,
     stdout: Arc<Lines>,
     addresses: Vec<SocketAddr>,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Corndog {
@@ -197,7 +197,7 @@ impl Corndog {
         });
         let log = Lines::read(process.child().stderr.take().expect("piped"));
         let stdout = Lines::read(process.child().stdout.take().expect("piped"));
-        Corndog { process, log, stdout, addresses, _scratch: scratch }
+        Corndog { process, log, stdout, addresses, scratch }
     }
 
     /// The first listener's address.
@@ -208,6 +208,34 @@ impl Corndog {
     /// All listeners' addresses that the harness chose, in the configuration's order.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Writes another configuration to the program's file, for the same listeners.
+    pub fn write(&self, configuration: &str) {
+        let mut text = configuration.to_owned();
+        for address in &self.addresses {
+            text = text.replacen(ANY_PORT, &format!("\"{address}\""), 1);
+        }
+        let path = self.scratch.path().join("config.toml");
+        fs::write(&path, text).expect("scratch is writable");
+    }
+
+    /// Writes another configuration, sends SIGHUP, and gives the line that says what came of it:
+    /// `reloaded` or `not reloaded ...`.
+    ///
+    /// Panics: no such line came within ten seconds.
+    pub fn reload(&mut self, configuration: &str) -> Json {
+        self.write(configuration);
+        let from = self.log.texts().len();
+        self.process.signal(Signal::HUP);
+        let is_answer = |line: &str| {
+            let message = &parse(line)["message"];
+            message == "reloaded" || message.as_str().is_some_and(|m| m.starts_with("not reload"))
+        };
+        match self.log.wait(from, seconds(10), is_answer) {
+            Some((_, line)) => parse(&line),
+            None => panic!("no answer to SIGHUP:\n{}", self.log.texts().join("\n")),
+        }
     }
 
     /// The process, for its memory and CPU time.
