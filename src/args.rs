@@ -21,6 +21,11 @@ pub enum Command {
         /// From `-c`.
         config: Option<String>,
     },
+    /// Print hotdog's configuration as ours.
+    Import {
+        /// hotdog's file.
+        file: String,
+    },
 }
 
 /// How lines of the log are written to stderr.
@@ -67,6 +72,7 @@ struct Words {
 enum Verb {
     Run(Run),
     Check(Check),
+    Import(Import),
 }
 
 /// Forward until SIGTERM or SIGINT; then deliver what was received, and print the ledger.
@@ -102,6 +108,21 @@ struct Check {
     /// file to read; else $CORNDOG_CONFIG, ./config.toml, /etc/corndog/config.toml
     #[argh(option, short = 'c', arg_name = "file")]
     config: Option<String>,
+}
+
+/// Print a configuration of hotdog's as corndog's, with comments that say what each part was.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "import",
+    example = "corndog import hotdog.yml > config.toml && corndog check -c config.toml",
+    note = "What does not come along is noted on stderr, with the reason. The file also runs as it\n\
+            is: corndog run -c hotdog.yml. Exit code 2 when it is no file of hotdog's."
+)]
+struct Import {
+    /// hotdog's file, such as hotdog.yml
+    #[argh(positional, arg_name = "hotdog_yml")]
+    file: String,
 }
 
 /// Why no command runs.
@@ -155,6 +176,7 @@ fn read(words: &[String]) -> Result<Command, Stop> {
     Ok(match read_words(&words)?.command {
         Verb::Run(run) => Command::Run { config: run.config, log: run.log },
         Verb::Check(check) => Command::Check { config: check.config },
+        Verb::Import(import) => Command::Import { file: import.file },
     })
 }
 

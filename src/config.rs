@@ -29,7 +29,7 @@ mod topics;
 mod units;
 
 pub use environment::environment;
-pub use file::{find_file, read_file};
+pub use file::{find_file, is_hotdog, read_file};
 pub use kafka::KafkaSettings;
 pub use listen::ListenSettings;
 

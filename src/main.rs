@@ -4,6 +4,7 @@ mod args;
 mod config;
 mod cores;
 mod engine;
+mod import;
 mod ledger;
 mod memory;
 mod plan;
@@ -22,5 +23,6 @@ fn main() -> ExitCode {
     match args::parse() {
         args::Command::Run { config, log } => run::run(config.as_deref(), log),
         args::Command::Check { config } => run::check(config.as_deref()),
+        args::Command::Import { file } => import::import(&file),
     }
 }

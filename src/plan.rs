@@ -1,9 +1,16 @@
 //! A file's name -> a [`Plan`]: what `run`, `check`, `test` and a reload all start from.
 
+use std::path::Path;
+
 use corndog_pipeline::ruleset::RuleSet;
+use toml::Table;
 
 use crate::config::{self, Settings};
 use crate::cores;
+use crate::import::{self, Purpose};
+
+/// Stands for the broker where nobody connects.
+const NO_BROKER: &str = "nowhere:9092";
 
 /// A configuration without mistakes, and its rules compiled.
 #[derive(Debug)]
@@ -18,20 +25,94 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
-/// Reads the configuration, and says to `found` which file it is.
+/// Reads the configuration, and says to `found` which file it is. hotdog's YAML is translated.
 ///
 /// Errors: every mistake, one sentence each.
 pub fn plan(file: Option<&str>, found: impl FnOnce(&str)) -> Result<Plan, Vec<String>> {
-    let environment = config::environment();
+    plan_for(Purpose::Run, file, found)
+}
+
+/// To try its rules, a configuration need not fit this machine: which cores it takes and where
+/// Kafka is are not looked at.
+pub fn plan_to_test(file: Option<&str>) -> Result<Plan, Vec<String>> {
+    plan_for(Purpose::Test, file, |_| {})
+}
+
+fn plan_for(
+    purpose: Purpose,
+    file: Option<&str>,
+    found: impl FnOnce(&str),
+) -> Result<Plan, Vec<String>> {
+    let mut environment = config::environment();
     let path = config::find_file(file, &environment).map_err(|mistake| vec![mistake.0])?;
     found(&path.display().to_string());
-    let text = config::read_file(&path).map_err(|mistake| vec![mistake.0])?;
-    let path = path.display().to_string();
+    let mut text = config::read_file(&path).map_err(|mistake| vec![mistake.0])?;
+    let name = path.display().to_string();
     let in_file = |sentences: Vec<String>| -> Vec<String> {
-        sentences.into_iter().map(|sentence| format!("{path}: {sentence}")).collect()
+        sentences.into_iter().map(|sentence| format!("{name}: {sentence}")).collect()
     };
-    let (settings, warnings) = Settings::from_toml(&text, &environment, &cores::allowed())
+    let mut warnings = Vec::new();
+    if config::is_hotdog(&path) {
+        text = from_hotdog(&text, &path, purpose, &mut warnings).map_err(in_file)?;
+    }
+    if purpose == Purpose::Test {
+        text = without_machine(text, &mut environment);
+    }
+    let (settings, more) = Settings::from_toml(&text, &environment, &cores::allowed())
         .map_err(|mistakes| in_file(mistakes.into_iter().map(|mistake| mistake.0).collect()))?;
     let rules = RuleSet::compile(&settings.rules, &settings.routing).map_err(in_file)?;
-    Ok(Plan { path, settings, rules, warnings })
+    warnings.extend(more);
+    Ok(Plan { path: name, settings, rules, warnings })
+}
+
+/// hotdog's file as our TOML.
+fn from_hotdog(
+    text: &str,
+    path: &Path,
+    purpose: Purpose,
+    warnings: &mut Vec<String>,
+) -> Result<String, Vec<String>> {
+    let name = path.display().to_string();
+    let imported = import::translate(text, &name, purpose)?;
+    if imported.has_tls && purpose == Purpose::Run {
+        return Err(vec![import::TLS.to_owned()]);
+    }
+    warnings.push(format!(
+        "{name}: hotdog's own file: it confined no topic, so topics.allow = [\"*\"] holds; corndog \
+         import {name} prints it as TOML, where the list can be narrowed"
+    ));
+    warnings.extend(imported.notes.into_iter().map(|note| format!("{name}: {note}")));
+    warnings.extend(overlays());
+    Ok(imported.toml)
+}
+
+/// hotdog read variables of its own over its file.
+fn overlays() -> Option<String> {
+    let names: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("HOTDOG_"))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: not used; corndog reads CORNDOG_<SECTION>__<KEY>, with two underscores",
+            names.join(", ")
+        )
+    })
+}
+
+/// The configuration without what only this machine or its network could answer. A text that is
+/// no TOML is left as it is, for whoever reads it next to say so.
+fn without_machine(text: String, environment: &mut Vec<(String, String)>) -> String {
+    environment.retain(|(name, _)| !name.starts_with("CORNDOG_SHARDS__"));
+    let gives_broker = ["KAFKA_BROKER", "CORNDOG_KAFKA__EMBEDDED"];
+    if !environment.iter().any(|(name, _)| gives_broker.contains(&name.as_str())) {
+        environment.push(("KAFKA_BROKER".to_owned(), NO_BROKER.to_owned()));
+    }
+    match text.parse::<Table>() {
+        Ok(mut table) => {
+            table.remove("shards");
+            table.to_string()
+        }
+        Err(_) => text,
+    }
 }

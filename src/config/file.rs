@@ -14,7 +14,7 @@ const PLACES: [&str; 2] = ["./config.toml", "/etc/corndog/config.toml"];
 /// The file that `-c` names, else `$CORNDOG_CONFIG`, else `./config.toml`, else
 /// `/etc/corndog/config.toml`. A file that was named need not exist: [`read_file`] says so.
 ///
-/// Errors: no file was named and none is there; hotdog's YAML.
+/// Errors: no file was named and none is there.
 pub fn find_file(flag: Option<&str>, environment: &[(String, String)]) -> Result<PathBuf, Mistake> {
     find(flag, environment, Path::exists)
 }
@@ -33,14 +33,15 @@ fn find(
              CORNDOG_CONFIG"
         )));
     };
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    if matches!(extension, Some("yml" | "yaml")) {
-        return Err(Mistake(format!(
-            "{}: YAML, but this version reads TOML alone; write the same settings as config.toml",
-            path.display()
-        )));
-    }
     Ok(path.to_owned())
+}
+
+/// True for a file of hotdog's, by its name.
+pub fn is_hotdog(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| {
+        ["yml", "yaml"].iter().any(|yaml| extension.eq_ignore_ascii_case(yaml))
+    })
 }
 
 /// The file's text.
@@ -99,19 +100,23 @@ mod tests {
     }
 
     #[test]
-    fn no_file_and_yaml_are_refused() {
+    fn no_file_is_refused() {
         let mistake = found(None, "", &[]).expect_err("no file");
         assert_eq!(
             mistake.0,
             "no configuration: neither ./config.toml nor /etc/corndog/config.toml exists; name a \
              file with -c FILE or CORNDOG_CONFIG"
         );
-        let mistake = found(Some("hotdog.yml"), "", &[]).expect_err("YAML");
-        assert_eq!(
-            mistake.0,
-            "hotdog.yml: YAML, but this version reads TOML alone; write the same settings as \
-             config.toml"
-        );
+    }
+
+    #[test]
+    fn yaml_is_hotdogs() {
+        for name in ["hotdog.yml", "a/b.yaml", "H.YML"] {
+            assert!(is_hotdog(Path::new(name)), "{name}");
+        }
+        for name in ["config.toml", "yml", "a.yml/config", ".yml"] {
+            assert!(!is_hotdog(Path::new(name)), "{name}");
+        }
     }
 
     #[test]

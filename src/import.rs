@@ -1,0 +1,105 @@
+//! hotdog's configuration -> ours: printed by `corndog import`, or run as it is.
+//!
+//! | part | what it holds |
+//! | --- | --- |
+//! | `yaml` | YAML as a bounded tree |
+//! | `hotdog` | what hotdog's file says, and what does not come along |
+//! | `template` | variables that hotdog rendered as nothing |
+//! | `write` | our TOML, with comments |
+
+mod hotdog;
+mod template;
+mod write;
+mod yaml;
+
+pub use write::Purpose;
+
+use crate::args::LogFormat;
+use crate::config::{self, Settings};
+use crate::cores;
+use crate::report::Report;
+use corndog_pipeline::control::Level;
+use hotdog::Findings;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The command line or the file is wrong.
+const EXIT_REFUSED: u8 = 2;
+
+/// A file of hotdog's in our words.
+#[derive(Debug)]
+pub struct Imported {
+    /// Our configuration.
+    pub toml: String,
+    /// What does not come along, or means something else; a sentence each.
+    pub notes: Vec<String>,
+    /// hotdog listened with TLS, which this version cannot.
+    pub has_tls: bool,
+}
+
+/// Translates hotdog's file. `name` is the file's, for a comment.
+///
+/// Errors: every mistake, one sentence each, with its line.
+pub fn translate(text: &str, name: &str, purpose: Purpose) -> Result<Imported, Vec<String>> {
+    let document = yaml::read(text).map_err(|mistake| vec![mistake])?;
+    let mut findings = Findings::default();
+    let hotdog = hotdog::read(&document.root, &mut findings);
+    let Findings { mistakes, mut notes } = findings;
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    if document.has_more {
+        notes.push("more than one YAML document; the first is read".to_owned());
+    }
+    let has_tls = hotdog.tls.is_some();
+    Ok(Imported { toml: write::toml(&hotdog, name, purpose), notes, has_tls })
+}
+
+/// `corndog import`: prints the configuration, with notes on stderr.
+pub fn import(file: &str) -> ExitCode {
+    let report = Report::new(LogFormat::Text);
+    let imported = config::read_file(Path::new(file))
+        .map_err(|mistake| vec![mistake.0])
+        .and_then(|text| translate(&text, file, Purpose::Run).map_err(|list| in_file(file, list)));
+    let imported = match imported {
+        Ok(imported) => imported,
+        Err(mistakes) => {
+            mistakes.iter().for_each(|mistake| report.say(Level::Error, mistake));
+            return ExitCode::from(EXIT_REFUSED);
+        }
+    };
+    for note in in_file(file, imported.notes) {
+        report.say(Level::Warn, &note);
+    }
+    if imported.has_tls {
+        report.say(Level::Warn, &format!("{file}: {TLS}"));
+    }
+    for mistake in refusals(&imported.toml) {
+        report.say(Level::Warn, &format!("to be mended in what is printed: {mistake}"));
+    }
+    match std::io::stdout().lock().write_all(imported.toml.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report.say(Level::Error, &format!("the configuration cannot be printed: {error}"));
+            ExitCode::from(EXIT_REFUSED)
+        }
+    }
+}
+
+/// Why a file with TLS does not run.
+pub const TLS: &str = "global.listen.tls: this version has no TLS, and what came in by TLS must not \
+                       come in plain; put a TLS proxy in front, and take tls out of the file";
+
+/// What our configuration would be refused for. The listener without TLS is told already.
+fn refusals(toml: &str) -> Vec<String> {
+    let listens = toml.replace("\nlisten = []\n", "\n");
+    match Settings::from_toml(&listens, &[], &cores::allowed()) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.into_iter().map(|mistake| mistake.0).collect(),
+    }
+}
+
+fn in_file(file: &str, sentences: Vec<String>) -> Vec<String> {
+    sentences.into_iter().map(|sentence| format!("{file}: {sentence}")).collect()
+}
