@@ -21,11 +21,26 @@ pub enum Command {
         /// From `-c`.
         config: Option<String>,
     },
+    /// Show what messages would become.
+    Test(TestArgs),
     /// Print hotdog's configuration as ours.
     Import {
         /// hotdog's file.
         file: String,
     },
+}
+
+/// What `corndog test` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestArgs {
+    /// From `-c`.
+    pub config: Option<String>,
+    /// One object a message.
+    pub json: bool,
+    /// A file of cases.
+    pub cases: Option<String>,
+    /// Files of messages; `-` is standard input.
+    pub inputs: Vec<String>,
 }
 
 /// How lines of the log are written to stderr.
@@ -59,7 +74,10 @@ impl std::str::FromStr for LogFormat {
     note = "corndog --version prints the version. Every key of the configuration stands in\n\
             config.toml with its unit, range and reason.",
     error_code(0, "done"),
-    error_code(1, "died, or could not deliver everything before it stopped"),
+    error_code(
+        1,
+        "died, or could not deliver everything before it stopped; a case of test failed"
+    ),
     error_code(2, "refused to start: the command line or the configuration is wrong")
 )]
 struct Words {
@@ -72,6 +90,7 @@ struct Words {
 enum Verb {
     Run(Run),
     Check(Check),
+    Test(Test),
     Import(Import),
 }
 
@@ -108,6 +127,41 @@ struct Check {
     /// file to read; else $CORNDOG_CONFIG, ./config.toml, /etc/corndog/config.toml
     #[argh(option, short = 'c', arg_name = "file")]
     config: Option<String>,
+}
+
+/// Show what each message would become: its fields, every rule tried and why it did not match, and
+/// topic, key, headers and payload as they would be sent. Nothing listens, and nothing is sent.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "test",
+    example = "logger --stderr --no-act --rfc5424 hello 2>&1 | corndog test -c config.toml -\n\
+               corndog test -c config.toml --json example.log | jq -r .topic | sort | uniq -c\n\
+               corndog test -c config.toml --cases cases.toml",
+    note = "An input holds syslog frames or bare lines, one a line. A file of cases is TOML, with a\n\
+            [[case]] for each message: name, input (or input_hex), optionally peer, listener and\n\
+            time, and what is expected of it: rule, topic, key, headers, payload (or payload_json,\n\
+            compared as JSON), dead_letter or dropped. What is not given is not compared. The time\n\
+            of a case is 2000-01-01T00:00:00Z where it gives none; {{version}} in what is expected\n\
+            stands for the version of corndog. Exit code 1 when a case failed, 2 when a file is\n\
+            wrong."
+)]
+struct Test {
+    /// file to read; else $CORNDOG_CONFIG, ./config.toml, /etc/corndog/config.toml
+    #[argh(option, short = 'c', arg_name = "file")]
+    config: Option<String>,
+
+    /// write one JSON object a message: rule, topic, key, headers, payload, dropped, and the fields
+    #[argh(switch)]
+    json: bool,
+
+    /// a TOML file of inputs with what is expected of them
+    #[argh(option, arg_name = "file")]
+    cases: Option<String>,
+
+    /// files of messages; - is standard input
+    #[argh(positional, arg_name = "input")]
+    inputs: Vec<String>,
 }
 
 /// Print a configuration of hotdog's as corndog's, with comments that say what each part was.
@@ -176,6 +230,17 @@ fn read(words: &[String]) -> Result<Command, Stop> {
     Ok(match read_words(&words)?.command {
         Verb::Run(run) => Command::Run { config: run.config, log: run.log },
         Verb::Check(check) => Command::Check { config: check.config },
+        Verb::Test(test) if test.inputs.is_empty() && test.cases.is_none() => {
+            let sentence = "test: nothing to try; name a file of messages, - for standard input, or \
+                            --cases FILE; see corndog test --help\n";
+            return Err(Stop::Usage(sentence.to_owned()));
+        }
+        Verb::Test(test) => Command::Test(TestArgs {
+            config: test.config,
+            json: test.json,
+            cases: test.cases,
+            inputs: test.inputs,
+        }),
         Verb::Import(import) => Command::Import { file: import.file },
     })
 }
@@ -224,7 +289,13 @@ mod tests {
         assert_eq!(words("run --config a.toml --log text"), run(Some("a.toml"), LogFormat::Text));
         assert_eq!(words("check"), Ok(Command::Check { config: None }));
         let config = Some("b.toml".to_owned());
-        assert_eq!(words("check -c b.toml"), Ok(Command::Check { config }));
+        assert_eq!(words("check -c b.toml"), Ok(Command::Check { config: config.clone() }));
+        let inputs = vec!["a.log".to_owned(), "-".to_owned()];
+        let cases = Some("c.toml".to_owned());
+        let test = TestArgs { config, json: true, cases, inputs };
+        assert_eq!(words("test -c b.toml --json --cases c.toml a.log -"), Ok(Command::Test(test)));
+        let file = "hotdog.yml".to_owned();
+        assert_eq!(words("import hotdog.yml"), Ok(Command::Import { file }));
     }
 
     #[test]
@@ -232,6 +303,8 @@ mod tests {
         assert!(asked("--help").contains("logger --server 127.0.0.1"));
         assert!(asked("run --help").contains("corndog run -c /etc/corndog/config.toml --log json"));
         assert!(asked("check --help").contains("corndog check -c new.toml"));
+        assert!(asked("test --help").contains("corndog test -c config.toml --cases cases.toml"));
+        assert!(asked("import --help").contains("corndog import hotdog.yml > config.toml"));
         assert!(asked("help").contains("Commands:"));
     }
 
@@ -252,7 +325,9 @@ mod tests {
         assert!(usage("run --log xml").contains("write text or json"));
         assert!(usage("run -c").contains("-c"));
         assert!(usage("check extra").contains("extra"));
-        assert!(usage("test x").contains("test"));
+        assert!(usage("test").contains("nothing to try"));
+        assert!(usage("import").contains("hotdog_yml"));
+        assert!(usage("import a.yml b.yml").contains("b.yml"));
     }
 
     #[cfg(unix)]

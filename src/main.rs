@@ -12,6 +12,7 @@ mod probe;
 mod reload;
 mod report;
 mod run;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     match args::parse() {
         args::Command::Run { config, log } => run::run(config.as_deref(), log),
         args::Command::Check { config } => run::check(config.as_deref()),
+        args::Command::Test(args) => trial::test(&args),
         args::Command::Import { file } => import::import(&file),
     }
 }

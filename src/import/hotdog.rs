@@ -128,10 +128,20 @@ fn read_global(mut global: Table<'_>, hotdog: &mut Hotdog, findings: &mut Findin
     }
     if let Some(mut metrics) = global.table("metrics", findings) {
         hotdog.statsd = metrics.text("statsd", findings);
+        if hotdog.statsd.is_some() {
+            let note =
+                "global.metrics.statsd: this version sends no statsd yet; it stands in a comment";
+            findings.notes.push(note.to_owned());
+        }
         metrics.finish(findings);
     }
     if let Some(mut status) = global.table("status", findings) {
         hotdog.status = read_address(&mut status, findings);
+        if hotdog.status.is_some() {
+            let note =
+                "global.status: this version has no status server yet; it stands in a comment";
+            findings.notes.push(note.to_owned());
+        }
         status.finish(findings);
     }
     global.finish(findings);
@@ -295,9 +305,10 @@ impl Actions {
                 None
             }
         };
-        let ended = self.list.iter().any(|action| {
-            matches!(action, ActionConfig::Forward(_) | ActionConfig::Stop)
-        });
+        let ended = self
+            .list
+            .iter()
+            .any(|action| matches!(action, ActionConfig::Forward(_) | ActionConfig::Stop));
         match action {
             // Out of habit: forward has ended the message already.
             Some(ActionConfig::Stop)

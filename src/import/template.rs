@@ -13,8 +13,17 @@ const BUILT_IN: [&str; 3] = ["msg", "version", "iso8601"];
 const KEYWORDS: [&str; 2] = ["else", "this"];
 /// Variables that corndog has and hotdog had not.
 const OURS: [&str; 11] = [
-    "hostname", "appname", "procid", "msgid", "facility", "severity", "timestamp", "raw", "peer",
-    "listener", "value",
+    "hostname",
+    "appname",
+    "procid",
+    "msgid",
+    "facility",
+    "severity",
+    "timestamp",
+    "raw",
+    "peer",
+    "listener",
+    "value",
 ];
 
 /// Takes unknown variables out of the actions' templates, and says to `note` which.
@@ -192,12 +201,8 @@ mod tests {
     fn a_topic_of_which_nothing_is_left_is_told() {
         let matcher = MatcherConfig::Regex("x".to_owned());
         let topic = "{{value}}".to_owned();
-        let forward = ForwardConfig {
-            topic,
-            key: None,
-            headers: Vec::new(),
-            format: PayloadFormat::Msg,
-        };
+        let forward =
+            ForwardConfig { topic, key: None, headers: Vec::new(), format: PayloadFormat::Msg };
         let mut notes = Vec::new();
         clean(&matcher, &mut [ActionConfig::Forward(forward)], &mut |note| {
             notes.push(note.to_owned());

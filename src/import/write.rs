@@ -64,7 +64,10 @@ fn listen(out: &mut String, hotdog: &Hotdog, purpose: Purpose) {
         (Some(tls), Purpose::Run) => {
             line(out, "");
             line(out, "# global.listen.tls: this version has no TLS, and what came in by TLS must");
-            line(out, "# not come in plain. So nothing listens; with TLS, write what stands below.");
+            line(
+                out,
+                "# not come in plain. So nothing listens; with TLS, write what stands below.",
+            );
             line(out, "listen = []");
             line(out, "#: [[listen]]");
             line(out, "#: name = \"hotdog\"");
@@ -100,7 +103,10 @@ fn kafka(out: &mut String, hotdog: &Hotdog) {
     }
     let [buffer, timeout] = &hotdog.queue;
     if let Some(buffer) = buffer {
-        line(out, &format!("# buffer was {}: see [batches], whose memory holds records", comment(buffer)));
+        line(
+            out,
+            &format!("# buffer was {}: see [batches], whose memory holds records", comment(buffer)),
+        );
     }
     if let Some(timeout) = timeout {
         line(out, &format!("# timeout_ms was {}: corndog keeps trying", comment(timeout)));
