@@ -142,7 +142,7 @@ struct Check {
             [[case]] for each message: name, input (or input_hex), optionally peer, listener and\n\
             time, and what is expected of it: rule, topic, key, headers, payload (or payload_json,\n\
             compared as JSON), dead_letter or dropped. What is not given is not compared. The time\n\
-            of a case is 2000-01-01T00:00:00Z where it gives none; {{version}} in what is expected\n\
+            of a case is 2000-01-01T00:00:00Z where it gives none; {{{{version}}}} in what is expected\n\
             stands for the version of corndog. Exit code 1 when a case failed, 2 when a file is\n\
             wrong."
 )]
@@ -179,6 +179,10 @@ struct Import {
     file: String,
 }
 
+/// What `-` is called while argh reads the words, which takes a dash for an option. No file has
+/// such a name.
+const STANDARD_INPUT: &str = "\0";
+
 /// Why no command runs.
 #[derive(Debug, PartialEq, Eq)]
 enum Stop {
@@ -214,7 +218,8 @@ fn collect(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Vec<String
 }
 
 fn read(words: &[String]) -> Result<Command, Stop> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let words: Vec<&str> =
+        words.iter().map(|word| if word == "-" { STANDARD_INPUT } else { word.as_str() }).collect();
     match words.first() {
         None => {
             return Err(match read_words(&["--help"]) {
@@ -239,7 +244,11 @@ fn read(words: &[String]) -> Result<Command, Stop> {
             config: test.config,
             json: test.json,
             cases: test.cases,
-            inputs: test.inputs,
+            inputs: test
+                .inputs
+                .into_iter()
+                .map(|input| input.replace(STANDARD_INPUT, "-"))
+                .collect(),
         }),
         Verb::Import(import) => Command::Import { file: import.file },
     })

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use corndog_pipeline::ruleset::RuleSet;
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::config::{self, Settings};
 use crate::cores;
@@ -111,6 +111,10 @@ fn without_machine(text: String, environment: &mut Vec<(String, String)>) -> Str
     match text.parse::<Table>() {
         Ok(mut table) => {
             table.remove("shards");
+            // What hotdog's file with TLS becomes listens nowhere.
+            if table.get("listen").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+                table.remove("listen");
+            }
             table.to_string()
         }
         Err(_) => text,

@@ -16,14 +16,18 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use corndog_pipeline::control::Level;
+use corndog_pipeline::counters::Dropped;
+use corndog_pipeline::framing::Frame;
 use corndog_pipeline::message::{Format, Message};
 use corndog_pipeline::record;
+use corndog_pipeline::rules::Oversize;
 use corndog_pipeline::ruleset::{RuleSet, Scratch, Verdict, Why};
 use corndog_pipeline::template::Context;
 use corndog_pipeline::topics::TopicTable;
 use jiff::Timestamp;
 
 use crate::args::{LogFormat, TestArgs};
+use crate::config::ListenSettings;
 use crate::plan::plan_to_test;
 use crate::report::Report;
 use show::Style;
@@ -43,13 +47,15 @@ struct Trial {
     scratch: Scratch,
     distinct: usize,
     frame_bytes_max: usize,
-    listener: String,
+    /// At least one.
+    listeners: Vec<ListenSettings>,
 }
 
 /// What surrounds a frame.
 struct Surroundings<'a> {
     peer: &'a str,
-    listener: &'a str,
+    /// `None`: the first.
+    listener: Option<&'a str>,
     now: Timestamp,
 }
 
@@ -100,7 +106,6 @@ fn try_all(args: &TestArgs, report: &Report) -> Result<usize, Vec<String>> {
         Some(file) => cases::read(file)?,
         None => Vec::new(),
     };
-    let listener = plan.settings.listen.first().map(|listener| listener.name.clone());
     let distinct = plan.settings.routing.distinct;
     let mut trial = Trial {
         table: TopicTable::new(plan.rules.configured_topics(), distinct),
@@ -108,7 +113,7 @@ fn try_all(args: &TestArgs, report: &Report) -> Result<usize, Vec<String>> {
         rules: plan.rules,
         distinct,
         frame_bytes_max: plan.settings.limits.frame_bytes_max,
-        listener: listener.unwrap_or_default(),
+        listeners: plan.settings.listen,
     };
     trial.rules.place(&trial.table).map_err(|why| vec![why])?;
 
@@ -140,10 +145,9 @@ fn try_input(
     out: &mut impl Write,
 ) -> Result<(), input::Failure> {
     let mut number = 0_u64;
-    let listener = trial.listener.clone();
     input::frames(file, trial.frame_bytes_max, |frame| {
         number += 1;
-        let surroundings = Surroundings { peer: PEER, listener: &listener, now: Timestamp::now() };
+        let surroundings = Surroundings { peer: PEER, listener: None, now: Timestamp::now() };
         let outcome = trial.evaluate(frame, &surroundings);
         show::message(&outcome, file, number, style, out)
     })
@@ -156,50 +160,91 @@ impl Trial {
         self.scratch = self.rules.scratch();
     }
 
+    /// The name and the rule for oversize frames of a listener; one that the configuration does
+    /// not have is like the first.
+    fn listener<'a>(&'a self, name: Option<&'a str>) -> (&'a str, Oversize) {
+        let known = self.listeners.iter().find(|listener| Some(listener.name.as_str()) == name);
+        let first = known.or(self.listeners.first());
+        let named = name.or(first.map(|listener| listener.name.as_str()));
+        let oversize = first.map_or_else(Oversize::default, |listener| listener.oversize);
+        (named.unwrap_or_default(), oversize)
+    }
+
     /// What becomes of one frame.
-    fn evaluate(&mut self, frame: &[u8], surroundings: &Surroundings<'_>) -> Outcome {
-        let frame = &frame[..frame.len().min(self.frame_bytes_max)];
-        let message = Message::parse(frame, surroundings.peer.as_bytes());
+    fn evaluate(&mut self, frame: Frame<'_>, surroundings: &Surroundings<'_>) -> Outcome {
+        let (listener, oversize) = self.listener(surroundings.listener);
+        let listener = listener.to_owned();
+        let message = Message::parse(frame.bytes, surroundings.peer.as_bytes());
         let context = Context {
             peer: surroundings.peer.as_bytes(),
-            listener: surroundings.listener.as_bytes(),
+            listener: listener.as_bytes(),
             now: surroundings.now,
         };
-        let tried: Vec<(String, Why)> = self
+        if frame.truncated && oversize != Oversize::Truncate {
+            return self.oversize(oversize, &message, &context);
+        }
+        let mut tried: Vec<(String, Why)> = self
             .rules
             .explain(&message, &mut self.scratch)
             .into_iter()
             .map(|tried| (self.rules.rule_name(tried.rule).to_owned(), tried.why))
             .collect();
         let verdict = self.rules.evaluate(&message, &context, &self.table, &mut self.scratch);
-        let name = |rule: Option<usize>| rule.map(|rule| self.rules.rule_name(rule).to_owned());
-        let fields = fields(&message);
-        match verdict {
-            Verdict::Forward { rule, record, dead_letter } => {
-                let headers = record::headers(record.headers).map(|(name, value)| {
-                    (String::from_utf8_lossy(name).into_owned(), value.to_vec())
-                });
-                let sent = Sent {
-                    topic: self.table.name(record.topic).unwrap_or_default().to_owned(),
-                    key: record.key.map(<[u8]>::to_vec),
-                    headers: headers.collect(),
-                    payload: record.payload.to_vec(),
-                    time: record.time,
-                };
-                let dead_letter = dead_letter.map(|reason| reason.name());
-                Outcome {
-                    fields,
-                    tried,
-                    rule: name(rule),
-                    sent: Some(sent),
-                    dropped: None,
-                    dead_letter,
-                }
+        if let Verdict::Forward { rule: Some(rule), .. } | Verdict::Drop { rule: Some(rule), .. } =
+            &verdict
+        {
+            // Those behind the one that decides are never tried.
+            tried.truncate(rule + 1);
+        }
+        outcome(&self.rules, &self.table, &verdict, tried, &message)
+    }
+
+    /// What becomes of a frame that was longer than `limits.frame`, where it is not just cut.
+    fn oversize(
+        &mut self,
+        oversize: Oversize,
+        message: &Message<'_>,
+        context: &Context<'_>,
+    ) -> Outcome {
+        let (rule, reason) = (None, Dropped::Oversize);
+        let verdict = match oversize {
+            Oversize::DeadLetter => {
+                self.rules.refuse(rule, reason, "", message, context, &mut self.scratch)
             }
-            Verdict::Drop { rule, reason } => {
-                let dropped = Some(reason.name());
-                Outcome { fields, tried, rule: name(rule), sent: None, dropped, dead_letter: None }
-            }
+            Oversize::Truncate | Oversize::Drop => Verdict::Drop { rule, reason },
+        };
+        outcome(&self.rules, &self.table, &verdict, Vec::new(), message)
+    }
+}
+
+/// A verdict, to keep.
+fn outcome(
+    rules: &RuleSet,
+    table: &TopicTable,
+    verdict: &Verdict<'_>,
+    tried: Vec<(String, Why)>,
+    message: &Message<'_>,
+) -> Outcome {
+    let fields = fields(message);
+    match verdict {
+        Verdict::Forward { rule, record, dead_letter } => {
+            let headers = record::headers(record.headers)
+                .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+            let sent = Sent {
+                topic: table.name(record.topic).unwrap_or_default().to_owned(),
+                key: record.key.map(<[u8]>::to_vec),
+                headers: headers.collect(),
+                payload: record.payload.to_vec(),
+                time: record.time,
+            };
+            let rule = rule.map(|rule| rules.rule_name(rule).to_owned());
+            let dead_letter = dead_letter.map(Dropped::name);
+            Outcome { fields, tried, rule, sent: Some(sent), dropped: None, dead_letter }
+        }
+        Verdict::Drop { rule, reason } => {
+            let rule = rule.map(|rule| rules.rule_name(rule).to_owned());
+            let dropped = Some(reason.name());
+            Outcome { fields, tried, rule, sent: None, dropped, dead_letter: None }
         }
     }
 }

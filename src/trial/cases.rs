@@ -7,6 +7,7 @@ use super::diff::{self, Difference};
 use super::show::{self, Colour, Style, plain};
 use super::{Outcome, PEER, Surroundings, Trial};
 use corndog_pipeline::counters::Dropped;
+use corndog_pipeline::framing::Frame;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -242,9 +243,11 @@ pub fn run(trial: &mut Trial, cases: &[Case], style: Style, out: &mut impl Write
     let mut failed = 0;
     for (index, case) in cases.iter().enumerate() {
         trial.begin_anew();
-        let listener = case.listener.clone().unwrap_or_else(|| trial.listener.clone());
-        let surroundings = Surroundings { peer: &case.peer, listener: &listener, now: case.time };
-        let outcome = trial.evaluate(&case.frame, &surroundings);
+        let listener = case.listener.as_deref();
+        let surroundings = Surroundings { peer: &case.peer, listener, now: case.time };
+        let kept = case.frame.len().min(trial.frame_bytes_max);
+        let frame = Frame { bytes: &case.frame[..kept], truncated: kept < case.frame.len() };
+        let outcome = trial.evaluate(frame, &surroundings);
         let differences = diff::differences(&case.expected, &outcome);
         failed += usize::from(!differences.is_empty());
         // Where nobody reads, the exit code still tells.

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use corndog_pipeline::framing::Deframer;
+use corndog_pipeline::framing::{Deframer, Frame};
 
 /// Why the frames end early.
 pub enum Failure {
@@ -20,7 +20,7 @@ pub enum Failure {
 pub fn frames(
     file: &str,
     frame_bytes_max: usize,
-    take: impl FnMut(&[u8]) -> io::Result<()>,
+    take: impl FnMut(Frame<'_>) -> io::Result<()>,
 ) -> Result<(), Failure> {
     if file == "-" {
         return read(file, io::stdin().lock(), frame_bytes_max, take);
@@ -37,7 +37,7 @@ fn read(
     file: &str,
     mut input: impl Read,
     frame_bytes_max: usize,
-    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    mut take: impl FnMut(Frame<'_>) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let mut deframer = Deframer::new(frame_bytes_max);
     let capacity = Deframer::buffer_bytes_max(frame_bytes_max).max(64 * 1024);
@@ -68,13 +68,13 @@ fn read(
             let step = deframer.next(&buffer[consumed..filled]);
             consumed += step.consumed;
             match step.frame {
-                Some(frame) => take(frame.bytes).map_err(|_| Failure::Write)?,
+                Some(frame) => take(frame).map_err(|_| Failure::Write)?,
                 None => break,
             }
         }
         if has_ended {
             if let Some(frame) = deframer.finish(&buffer[consumed..filled]) {
-                take(frame.bytes).map_err(|_| Failure::Write)?;
+                take(frame).map_err(|_| Failure::Write)?;
             }
             return Ok(());
         }
@@ -111,7 +111,7 @@ mod tests {
     fn all(input: &[u8], frame_bytes_max: usize) -> Vec<String> {
         let mut frames = Vec::new();
         let taken = read("a", Slow(input), frame_bytes_max, |frame| {
-            frames.push(String::from_utf8_lossy(frame).into_owned());
+            frames.push(String::from_utf8_lossy(frame.bytes).into_owned());
             Ok(())
         });
         assert!(taken.is_ok());

@@ -69,17 +69,18 @@ pub fn details(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Res
             label(name, &plain(bytes), style, out)?;
         }
     }
-    for (rule, why) in &outcome.tried {
+    for (index, (rule, why)) in outcome.tried.iter().enumerate() {
+        let is_last = outcome.rule.is_some() && index + 1 == outcome.tried.len();
         let (colour, sentence) = match why {
-            Why::Matched => (Colour::Green, "matched"),
+            Why::Matched if is_last => (Colour::Green, "matched"),
+            Why::Matched => (Colour::Green, "matched; it neither forwards nor stops"),
             other => (Colour::Dim, why_text(*other)),
         };
-        label(
-            &format!("rule {}", plain(rule.as_bytes())),
-            &style.paint(colour, sentence),
-            style,
-            out,
-        )?;
+        let name = format!("rule {}", plain(rule.as_bytes()));
+        label(&name, &style.paint(colour, sentence), style, out)?;
+    }
+    if outcome.rule.is_none() && outcome.sent.is_some() {
+        label("unmatched", "no rule forwards it", style, out)?;
     }
     match (&outcome.sent, outcome.dropped) {
         (Some(sent), _) => {

@@ -13,12 +13,14 @@
 mod faults;
 mod first_light;
 mod hostile;
+mod import;
 mod outage;
 mod real_kafka;
 mod reload;
 mod starting;
 mod stopping;
 mod topics;
+mod trial;
 mod walls;
 
 /// The program under test.

@@ -1,0 +1,235 @@
+//! hotdog's own files: printed as ours, tried as they are, run as they are.
+//!
+//! `tests/cases/hotdog/NAME.yml` is a configuration as hotdog's users had them, `NAME.toml` beside
+//! it what hotdog's contract says of some messages.
+
+use crate::CORNDOG;
+use corndog_tests::places::{Scratch, root};
+use corndog_tests::process::Process;
+use corndog_tests::program::{Finished, plain};
+use corndog_tests::time::{seconds, wait_for};
+use corndog_tests::{Sender, timed};
+use rustix::process::Signal;
+use serde_json::Value as Json;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// Runs `corndog WORDS...`, paths among them.
+fn corndog(words: &[&str], paths: &[&Path]) -> Finished {
+    plain(CORNDOG, words, |command| {
+        command.args(paths);
+    })
+}
+
+fn hotdog(name: &str) -> PathBuf {
+    root().join("tests/cases/hotdog").join(name)
+}
+
+/// Every configuration with its cases, at least as many as there are documented features.
+fn all() -> Vec<(PathBuf, PathBuf)> {
+    let folder = fs::read_dir(hotdog("")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().path());
+    let mut all: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yml"))
+        .map(|path| (path.clone(), path.with_extension("toml")))
+        .collect();
+    all.sort();
+    assert!(all.len() >= 16, "{all:?}");
+    all
+}
+
+/// Imports a file into `folder`, and returns where it lies.
+fn imported(yml: &Path, folder: &Path) -> PathBuf {
+    let done = corndog(&["import"], &[yml]);
+    assert_eq!(done.code, Some(0), "{}: {done:?}", yml.display());
+    let name = yml.with_extension("imported.toml");
+    let path = folder.join(name.file_name().unwrap());
+    fs::write(&path, done.stdout).unwrap();
+    path
+}
+
+#[test]
+fn every_file_of_hotdogs_does_what_its_contract_says_as_it_is_and_imported() {
+    timed(seconds(120), || {
+        let scratch = Scratch::new("import");
+        for (yml, cases) in all() {
+            let name = yml.display();
+            let as_it_is = corndog(&["test", "--cases"], &[&cases, Path::new("-c"), &yml]);
+            assert_eq!(as_it_is.code, Some(0), "{name}: {}{}", as_it_is.stdout, as_it_is.stderr);
+            let toml = imported(&yml, scratch.path());
+            let after = corndog(&["test", "--cases"], &[&cases, Path::new("-c"), &toml]);
+            assert_eq!(after.code, Some(0), "{name}, imported: {}{}", after.stdout, after.stderr);
+            let json = |file: &Path| {
+                let words = ["test", "--json", "--cases"];
+                let done = corndog(&words, &[&cases, Path::new("-c"), file]);
+                assert!(!done.stdout.is_empty(), "{name}: {done:?}");
+                done.stdout
+            };
+            assert_eq!(json(&yml), json(&toml), "{name}");
+        }
+    });
+}
+
+#[test]
+fn what_is_imported_passes_check_unless_it_had_tls() {
+    timed(seconds(120), || {
+        let scratch = Scratch::new("import");
+        for (yml, _) in all().into_iter().filter(|(yml, _)| !yml.ends_with("tls.yml")) {
+            for file in [imported(&yml, scratch.path()), yml.clone()] {
+                let done = corndog(&["check", "-c"], &[&file]);
+                assert_eq!(done.code, Some(0), "{}: {done:?}", file.display());
+                let is_yml = file == yml;
+                assert_eq!(done.stderr.contains("topics.allow"), is_yml, "{done:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_came_by_tls_never_comes_in_plain() {
+    timed(seconds(30), || {
+        let scratch = Scratch::new("import");
+        let yml = hotdog("tls.yml");
+        for word in ["run", "check"] {
+            let done = corndog(&[word, "-c"], &[&yml]);
+            assert_eq!(done.code, Some(2), "{done:?}");
+            assert!(done.stderr.contains("global.listen.tls: this version has no TLS"), "{done:?}");
+        }
+        let done = corndog(&["import"], &[&yml]);
+        assert!(done.stderr.contains("global.listen.tls"), "{done:?}");
+        assert!(!done.stderr.contains("to be mended"), "{done:?}");
+        assert!(done.stdout.contains("\nlisten = []\n"), "{done:?}");
+        for key in ["#: transport = \"tls\"", "client_ca = \"/etc/hotdog/ca.pem\"", "optional"] {
+            assert!(done.stdout.contains(key), "`{key}` is not in {}", done.stdout);
+        }
+        let toml = imported(&yml, scratch.path());
+        let done = corndog(&["run", "-c"], &[&toml]);
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(done.stderr.contains("listen: an empty list"), "{done:?}");
+    });
+}
+
+#[test]
+fn everything_that_does_not_come_along_is_named() {
+    timed(seconds(30), || {
+        let notes = |name: &str, words: &[&str]| {
+            let done = corndog(&["import"], &[&hotdog(name)]);
+            assert_eq!(done.code, Some(0), "{done:?}");
+            for word in words {
+                assert!(done.stderr.contains(word), "`{word}` is not in: {}", done.stderr);
+            }
+            done
+        };
+        let done = notes(
+            "yaml.yml",
+            &["global.kafka.buffer", "global.kafka.timeout_ms", "statsd", "global.status"],
+        );
+        for line in ["#: [statsd]", "#: prefix = \"hotdog\"", "#: address = \"127.0.0.1:8585\""] {
+            assert!(done.stdout.contains(line), "`{line}` is not in {}", done.stdout);
+        }
+        notes(
+            "left_out.yml",
+            &[
+                "line 16: rule 1: neither regex nor jmespath",
+                "line 20: rule 2: no action",
+                "rule 3: hotdog did not read regex where jmespath stands too",
+                "rule 3, action 1, key: hotdog did not know this key",
+                "rule 3, name: hotdog did not know this key",
+                "rule 4, action 2: never ran",
+            ],
+        );
+        notes("replace.yml", &["{{nothing}}", "{{hostname}}", "{{value}}"]);
+        let done = notes("topics.yml", &[]);
+        assert!(done.stdout.contains("allow = [\"*\"]"), "{}", done.stdout);
+        let done = notes("fields.yml", &[]);
+        assert!(done.stdout.contains("# to the topics that you mean: allow = [\"site-*\"]"));
+    });
+}
+
+#[test]
+fn what_is_no_file_of_hotdogs_is_refused_in_a_sentence() {
+    timed(seconds(60), || {
+        let scratch = Scratch::new("import");
+        let deep = format!("rules: {}", "[".repeat(10_000));
+        let mut laughs = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for level in 1..30 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(",");
+            laughs.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        }
+        let rule = "rules: [{field: msg, regex: a, actions: [{type: ";
+        let files = [
+            ("", "neither `global` nor `rules`"),
+            ("- a\n- b\n", "neither `global` nor `rules`"),
+            ("a: [", "not YAML"),
+            ("a: b: c", "line 1, column 5"),
+            (&deep, "line 1, column"),
+            (&laughs, "more than 1048576 values"),
+            ("rules: []\nrules: []\n", "the key \"rules\" stands here twice"),
+            ("rules: 1", "rules: not a list"),
+            ("rules: [1]", "rule 1: not a mapping"),
+            ("global: {listen: {address: 0.0.0.0, port: 70000}}", "\"70000\" is not a port"),
+            ("global: {listen: {address: 0.0.0.0}}", "address and port belong together"),
+            ("global: {kafka: {conf: {a: [b]}}}", "global.kafka.conf.a: not a string"),
+            ("rules: [{field: time, regex: a, actions: [{type: stop}]}]", "field \"time\" is none"),
+            (&format!("{rule}jump}}]}}]"), "type \"jump\" is unknown"),
+            (&format!("{rule}merge}}]}}]"), "merge without json"),
+            (&format!("{rule}replace}}]}}]"), "replace without a template"),
+            (&format!("{rule}merge, json: {{a: .inf}}}}]}}]"), "no infinity"),
+            ("rules: !ruby/object x", "has no meaning in a configuration"),
+        ];
+        for (text, words) in files {
+            let path = scratch.path().join("hotdog.yml");
+            fs::write(&path, text).unwrap();
+            for command in ["import", "check"] {
+                let flag: &[&Path] = if command == "check" { &[Path::new("-c")] } else { &[] };
+                let done = corndog(&[command], &[flag, &[&path]].concat());
+                assert_eq!(done.code, Some(2), "{text}: {done:?}");
+                assert!(done.stdout.is_empty(), "{done:?}");
+                assert!(done.stderr.contains(words), "`{words}` is not in: {}", done.stderr);
+                assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+            }
+        }
+        let missing = corndog(&["import"], &[Path::new("/nonexistent/hotdog.yml")]);
+        assert_eq!(missing.code, Some(2), "{missing:?}");
+    });
+}
+
+#[test]
+fn a_file_of_hotdogs_runs_as_it_is() {
+    timed(seconds(60), || {
+        let scratch = Scratch::new("import");
+        let path = scratch.path().join("hotdog.yml");
+        let text = fs::read_to_string(hotdog("merge.yml")).unwrap();
+        fs::write(&path, text.replace("port: 1514", "port: 0")).unwrap();
+        let log = fs::File::create(scratch.path().join("log")).unwrap();
+        let records = fs::File::create(scratch.path().join("records")).unwrap();
+        let mut process = Process::start(CORNDOG, |command| {
+            command.args(["run", "--log", "json", "-c"]).arg(&path);
+            command.env("CORNDOG_KAFKA__EMBEDDED", "true").stdin(Stdio::null());
+            command.stdout(records).stderr(log);
+        });
+        let lines = |name: &str| fs::read_to_string(scratch.path().join(name)).unwrap();
+        let logged = |message: &str| {
+            let parsed = lines("log").lines().find_map(|line| {
+                let json = serde_json::from_str::<Json>(line).ok()?;
+                json["message"].as_str()?.contains(message).then_some(json)
+            });
+            parsed
+        };
+        let ready = wait_for("ready", seconds(20), || logged("ready"));
+        let address: SocketAddr = ready["listen"][0].as_str().unwrap().parse().unwrap();
+        assert!(logged("topics.allow = [\"*\"]").is_some(), "{}", lines("log"));
+        let mut sender = Sender::connect(address);
+        sender.send_line(r#"<13>1 - h a - - - {"meta": {"topic": "from-yaml"}}"#);
+        sender.finish();
+        let record = wait_for("the record", seconds(20), || {
+            lines("records").lines().next().map(str::to_owned)
+        });
+        assert!(record.starts_with("from-yaml["), "{record}");
+        assert!(record.contains(r#""hotdog":"#), "{record}");
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait(seconds(20)).code(), Some(0), "{}", lines("log"));
+    });
+}
