@@ -47,6 +47,8 @@ struct Trial {
     scratch: Scratch,
     distinct: usize,
     frame_bytes_max: usize,
+    /// What each rule's matcher reads.
+    fields: Vec<String>,
     /// At least one.
     listeners: Vec<ListenSettings>,
 }
@@ -63,8 +65,8 @@ struct Surroundings<'a> {
 struct Outcome {
     /// The message's fields by name; a field that it does not have is `None`.
     fields: Vec<(&'static str, Option<Vec<u8>>)>,
-    /// Each rule tried, by name or number.
-    tried: Vec<(String, Why)>,
+    /// Each rule tried.
+    tried: Vec<Step>,
     /// The rule that decided.
     rule: Option<String>,
     /// The record, if it becomes one.
@@ -73,6 +75,15 @@ struct Outcome {
     dropped: Option<&'static str>,
     /// Why the record is a dead letter, if it is one.
     dead_letter: Option<&'static str>,
+}
+
+/// A rule that was tried.
+struct Step {
+    /// Its name, or its number.
+    rule: String,
+    /// What its matcher reads.
+    field: String,
+    why: Why,
 }
 
 /// A record as it would be sent.
@@ -113,6 +124,7 @@ fn try_all(args: &TestArgs, report: &Report) -> Result<usize, Vec<String>> {
         rules: plan.rules,
         distinct,
         frame_bytes_max: plan.settings.limits.frame_bytes_max,
+        fields: plan.settings.rules.iter().map(|rule| rule.field.to_string()).collect(),
         listeners: plan.settings.listen,
     };
     trial.rules.place(&trial.table).map_err(|why| vec![why])?;
@@ -183,11 +195,15 @@ impl Trial {
         if frame.truncated && oversize != Oversize::Truncate {
             return self.oversize(oversize, &message, &context);
         }
-        let mut tried: Vec<(String, Why)> = self
+        let mut tried: Vec<Step> = self
             .rules
             .explain(&message, &mut self.scratch)
             .into_iter()
-            .map(|tried| (self.rules.rule_name(tried.rule).to_owned(), tried.why))
+            .map(|tried| Step {
+                rule: self.rules.rule_name(tried.rule).to_owned(),
+                field: self.fields.get(tried.rule).cloned().unwrap_or_default(),
+                why: tried.why,
+            })
             .collect();
         let verdict = self.rules.evaluate(&message, &context, &self.table, &mut self.scratch);
         if let Verdict::Forward { rule: Some(rule), .. } | Verdict::Drop { rule: Some(rule), .. } =
@@ -222,7 +238,7 @@ fn outcome(
     rules: &RuleSet,
     table: &TopicTable,
     verdict: &Verdict<'_>,
-    tried: Vec<(String, Why)>,
+    tried: Vec<Step>,
     message: &Message<'_>,
 ) -> Outcome {
     let fields = fields(message);

@@ -171,7 +171,7 @@ fn read_address(table: &mut Table<'_>, findings: &mut Findings) -> Option<String
                 let shown = show(&port);
                 let sentence = format!("{path}.port: {shown} is not a port from 0 to 65535");
                 findings.mistakes.push(sentence);
-                None
+                return None;
             }
         },
     };

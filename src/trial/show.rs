@@ -1,6 +1,6 @@
 //! What became of a message, written: for people, or as one JSON object a line for programs.
 
-use super::{Outcome, Sent};
+use super::{Outcome, Sent, Step};
 use corndog_pipeline::ruleset::Why;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
@@ -69,15 +69,11 @@ pub fn details(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Res
             label(name, &plain(bytes), style, out)?;
         }
     }
-    for (index, (rule, why)) in outcome.tried.iter().enumerate() {
-        let is_last = outcome.rule.is_some() && index + 1 == outcome.tried.len();
-        let (colour, sentence) = match why {
-            Why::Matched if is_last => (Colour::Green, "matched"),
-            Why::Matched => (Colour::Green, "matched; it neither forwards nor stops"),
-            other => (Colour::Dim, why_text(*other)),
-        };
-        let name = format!("rule {}", plain(rule.as_bytes()));
-        label(&name, &style.paint(colour, sentence), style, out)?;
+    for (index, step) in outcome.tried.iter().enumerate() {
+        let decides = outcome.rule.is_some() && index + 1 == outcome.tried.len();
+        let colour = if step.why == Why::Matched { Colour::Green } else { Colour::Dim };
+        let name = format!("rule {}", plain(step.rule.as_bytes()));
+        label(&name, &style.paint(colour, &why_text(step, decides)), style, out)?;
     }
     if outcome.rule.is_none() && outcome.sent.is_some() {
         label("unmatched", "no rule forwards it", style, out)?;
@@ -116,15 +112,17 @@ fn label(name: &str, text: &str, style: Style, out: &mut impl Write) -> io::Resu
     writeln!(out, "  {} {text}", style.paint(Colour::Dim, &name))
 }
 
-/// Why a rule did not match, for people.
-fn why_text(why: Why) -> &'static str {
-    match why {
-        Why::Matched => "matched",
-        Why::FieldMissing => "the message does not have the field",
-        Why::NoMatch => "no match",
-        Why::NotJson => "the field is not JSON",
-        Why::TooDeep => "the field is JSON nested too deep",
-        Why::PathNull => "the expression's result is null",
+/// What came of a rule, for people.
+fn why_text(step: &Step, decides: bool) -> String {
+    let field = &step.field;
+    match step.why {
+        Why::Matched if decides => "matched".to_owned(),
+        Why::Matched => "matched; it neither forwards nor stops".to_owned(),
+        Why::FieldMissing => format!("the message has no {field}"),
+        Why::NoMatch => format!("no match in {field}"),
+        Why::NotJson => format!("{field} is not JSON"),
+        Why::TooDeep => format!("{field} is JSON nested too deep"),
+        Why::PathNull => format!("the result in {field} is null"),
     }
 }
 
@@ -164,10 +162,10 @@ pub fn json(outcome: &Outcome) -> Map<String, Value> {
     for (name, bytes) in &outcome.fields {
         object.insert((*name).to_owned(), bytes.as_ref().map(|bytes| text(bytes)).into());
     }
-    let tried = outcome.tried.iter().map(|(rule, why)| {
+    let tried = outcome.tried.iter().map(|step| {
         Value::Object(Map::from_iter([
-            ("rule".to_owned(), rule.clone().into()),
-            ("why".to_owned(), why_name(*why).into()),
+            ("rule".to_owned(), step.rule.clone().into()),
+            ("why".to_owned(), why_name(step.why).into()),
         ]))
     });
     object.insert("tried".to_owned(), tried.collect());
