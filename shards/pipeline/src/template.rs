@@ -1,21 +1,30 @@
 //! Templates: `logs-{{appname}}` compiled once, rendered into bytes for each message.
 //!
-//! The language is handlebars. Plain variables are compiled to pieces of our own, and cost a copy.
+//! The language is handlebars. Plain variables (`{{name}}`, `{{{name}}}`, `{{&name}}`) are compiled to
+//! pieces of our own, and cost a copy. What decides (`{{#if procid}}[{{procid}}]{{/if}}`) is left to
+//! the handlebars crate; what loops or takes in other templates is refused.
 //!
 //! What is inserted is inserted as it is: never escaped, and never read as a template. A variable
 //! that the message does not have renders as nothing. Named groups win over the built-in names.
 
+mod blocks;
+mod tags;
 mod variable;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::caret;
 use crate::message::Message;
 use crate::structured_data::SdValue;
+use blocks::Blocks;
 use variable::Variable;
 
 /// The variable `version`.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Bytes of a template as it is typed.
+pub const TEMPLATE_BYTES_MAX: usize = 4096;
 
 /// What handlebars skips between the braces and the name.
 const WHITESPACE: [char; 4] = [' ', '\t', '\r', '\n'];
@@ -74,7 +83,13 @@ pub struct Variables<'a> {
 
 /// A compiled template.
 #[derive(Debug, Clone)]
-pub struct Template(Vec<Piece>);
+pub struct Template(Body);
+
+#[derive(Debug, Clone)]
+enum Body {
+    Pieces(Pieces),
+    Blocks(Arc<Blocks>),
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
@@ -87,42 +102,37 @@ impl Template {
     ///
     /// Errors: one sentence; where a place is meant, two lines follow that show it.
     pub fn compile(text: &str, scope: &Scope<'_>) -> Result<Template, String> {
-        let mut pieces = Pieces::default();
-        let mut rest = text;
-        while let Some(open) = rest.find("{{") {
-            pieces.literal(&rest[..open]);
-            let opened = &rest[open..];
-            let tag = tag(opened).ok_or_else(|| {
-                let offset = text.len() - opened.len();
-                let place = caret::under(text, offset);
-                format!("the braces opened here are not closed; write {{{{name}}}}{place}")
-            })?;
-            let variable = Variable::find(tag.name, scope).ok_or_else(|| {
-                let offset = tag.name.as_ptr() as usize - text.as_ptr() as usize;
-                Variable::unknown(tag.name, scope) + &caret::under(text, offset)
-            })?;
-            pieces.variable(variable);
-            rest = &opened[tag.bytes..];
+        if text.len() > TEMPLATE_BYTES_MAX {
+            let bytes = text.len();
+            return Err(format!("the template has {bytes} bytes; at most {TEMPLATE_BYTES_MAX}"));
         }
-        pieces.literal(rest);
-        Ok(Template(pieces.0))
+        let plain = Pieces::plain(text, scope).map(Body::Pieces);
+        plain.map_or_else(|| blocks::compile(text, scope), Ok).map(Template)
     }
 
-    /// The text, where it is the same for every message.
+    /// The text, where it is plainly the same for every message.
     pub fn as_literal(&self) -> Option<&[u8]> {
-        match self.0.as_slice() {
-            [] => Some(b""),
-            [Piece::Literal(text)] => Some(text),
-            _ => None,
+        match &self.0 {
+            Body::Pieces(Pieces(pieces)) => match pieces.as_slice() {
+                [] => Some(b""),
+                [Piece::Literal(text)] => Some(text),
+                _ => None,
+            },
+            Body::Blocks(_) => None,
         }
     }
 
-    /// Its literal parts.
+    /// Its literal parts, in all branches.
     pub fn literals(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().filter_map(|piece| match piece {
+        let (pieces, literals) = match &self.0 {
+            Body::Pieces(Pieces(pieces)) => (pieces.as_slice(), &[][..]),
+            Body::Blocks(blocks) => (&[][..], blocks.literals.as_slice()),
+        };
+        let pieces = pieces.iter().filter_map(|piece| match piece {
             Piece::Literal(text) => Some(&**text),
             Piece::Variable(_) => None,
-        })
+        });
+        pieces.chain(literals.iter().map(String::as_bytes))
     }
 
     /// True if it names a group: the winner's captures are needed.
@@ -141,17 +151,57 @@ impl Template {
     }
 
     fn variables(&self) -> impl Iterator<Item = &Variable> {
-        self.0.iter().filter_map(|piece| match piece {
+        let (pieces, variables) = match &self.0 {
+            Body::Pieces(Pieces(pieces)) => (pieces.as_slice(), &[][..]),
+            Body::Blocks(blocks) => (&[][..], blocks.variables.as_slice()),
+        };
+        let pieces = pieces.iter().filter_map(|piece| match piece {
             Piece::Literal(_) => None,
             Piece::Variable(variable) => Some(variable),
-        })
+        });
+        pieces.chain(variables)
     }
 
     /// Renders it behind what is in `out`, up to `bytes_max` bytes in all.
     ///
-    /// Cost:   a copy of each piece; no allocation but for `out`.
+    /// Where it is more than plain variables, what it inserts is text: bytes that are not UTF-8
+    /// become U+FFFD, and a variable that the message does not have is false.
+    ///
+    /// Cost:   plain variables: a copy of each piece, and no allocation but for `out`. Else some
+    ///         microseconds.
     /// Errors: `false` if it would be longer; `out` then holds a part.
     pub fn render(&self, variables: &Variables<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
+        match &self.0 {
+            Body::Pieces(pieces) => pieces.render(variables, bytes_max, out),
+            Body::Blocks(blocks) => blocks.render(variables, bytes_max, out),
+        }
+    }
+}
+
+/// Text and variables, in order; neighbouring texts are one.
+#[derive(Debug, Clone, Default)]
+struct Pieces(Vec<Piece>);
+
+impl Pieces {
+    /// Compiles `text`; `None`: there is more in it than text and plain known variables.
+    fn plain(text: &str, scope: &Scope<'_>) -> Option<Pieces> {
+        let mut pieces = Pieces::default();
+        let mut rest = text;
+        while let Some(open) = rest.find("{{") {
+            let (before, opened) = rest.split_at(open);
+            if before.ends_with('\\') {
+                return None;
+            }
+            let tag = tag(opened)?;
+            pieces.literal(before);
+            pieces.variable(Variable::find(tag.name, scope)?);
+            rest = &opened[tag.bytes..];
+        }
+        pieces.literal(rest);
+        Some(pieces)
+    }
+
+    fn render(&self, variables: &Variables<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
         self.0.iter().all(|piece| {
             let value = match piece {
                 Piece::Literal(text) => SdValue { raw: text, has_escapes: false },
@@ -164,13 +214,7 @@ impl Template {
             fits
         })
     }
-}
 
-/// Collects pieces; neighbouring literals become one.
-#[derive(Debug, Default)]
-struct Pieces(Vec<Piece>);
-
-impl Pieces {
     fn literal(&mut self, text: &str) {
         if text.is_empty() {
             return;
@@ -196,7 +240,7 @@ struct Tag<'a> {
     bytes: usize,
 }
 
-/// The tag that `opened` starts with; `None`: it is not closed.
+/// The tag that `opened` starts with; `None`: it is none of these.
 fn tag(opened: &str) -> Option<Tag<'_>> {
     let inside = opened.strip_prefix("{{")?;
     let (inside, closing) = match inside.strip_prefix('{') {
@@ -205,5 +249,7 @@ fn tag(opened: &str) -> Option<Tag<'_>> {
     };
     let end = inside.find(closing)?;
     let bytes = opened.len() - inside.len() + end + closing.len();
-    Some(Tag { name: inside[..end].trim_matches(WHITESPACE), bytes })
+    let name = inside[..end].trim_matches(WHITESPACE);
+    // `sd.ID.PARAM` could hold braces, and so what is rather another tag.
+    (!name.contains(['{', '}'])).then_some(Tag { name, bytes })
 }
