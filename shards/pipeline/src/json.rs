@@ -80,18 +80,34 @@ impl Place {
 }
 
 /// One field as JSON, read at most once per message. Scratch: each shard has one per field.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Document {
     outcome: Option<Result<(), NotJson>>,
     /// By [`PathIndex`].
     places: Vec<Place>,
     /// Values noted so far, in all messages: places of earlier messages are told apart by it.
     occurrences: u64,
+    /// While it reads: the open objects and arrays in which values are wanted.
+    levels: [scan::Level; DEPTH_MAX],
     /// A key without its escapes.
     key: Vec<u8>,
     tree: Option<Result<Arc<jmespath::Variable>, NotJson>>,
     /// For whoever merges into this field.
     pub(crate) splice: crate::merge::Scratch,
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Document {
+            outcome: None,
+            places: Vec::new(),
+            occurrences: 0,
+            levels: [scan::Level::default(); DEPTH_MAX],
+            key: Vec::new(),
+            tree: None,
+            splice: crate::merge::Scratch::default(),
+        }
+    }
 }
 
 impl Document {

@@ -276,11 +276,12 @@ proptest! {
             prop_assert_eq!(ask("a", &field).0, Answer::NotJson(NotJson::Syntax));
             return Ok(());
         };
+        let parsed = serde_json::from_str::<serde_json::Value>(text);
+        if parsed.is_err_and(|error| error.to_string().contains("number out of range")) {
+            return Ok(());
+        }
         for expression in EXPRESSIONS {
             let (answer, value) = ask(expression, &field);
-            if answer == Answer::NotJson(NotJson::NumberRange) || text.contains("1e") {
-                continue;
-            }
             prop_assert_eq!((answer, value), reference(expression, text), "{} of {}", expression, text);
         }
     }

@@ -244,6 +244,27 @@ fn no_value_breaks_the_json() {
     assert_eq!(out, "{\"a\":\"\u{fffd}\\\"\u{fffd}(\"}".as_bytes());
 }
 
+#[test]
+fn reading_and_merging_allocate_nothing_once_warmed_up() {
+    let tree = json!({"meta": {"hotdog": {"version": "1", "made": "$x"}}, "b": "\u{e9}"});
+    let mut merger = Merger::new(&tree);
+    let msg = br#"{"meta":{"topic":"t\u00e9"},"\u0062":1,"b":[1,2,{"c":3}],"list":[1,1]}"#;
+    let mut apply = || {
+        merger.document.clear();
+        let render = |name: &String, out: &mut Vec<u8>| {
+            out.extend_from_slice(name.as_bytes());
+            true
+        };
+        let (paths, document) = (&merger.paths, &mut merger.document);
+        merger.merge.apply(paths, document, msg, render, BYTES_MAX, &mut merger.out)
+    };
+    apply().expect("it merges");
+    let counted = allocation_counter::measure(|| {
+        (0..1000).for_each(|_| apply().expect("it merges"));
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
 /// Trees over the documents' keys; strings may be made, keys too where `made_keys`.
 fn tree(made_keys: bool) -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

@@ -5,23 +5,26 @@ use super::{DEPTH_MAX, Document, NotJson, PathSet, text};
 /// No value in it is wanted.
 const UNWANTED: usize = usize::MAX;
 
-/// An object or array that is open.
-#[derive(Debug, Clone, Copy)]
-struct Level {
-    /// Its path, or `UNWANTED`.
+/// An object or array that is open, and in which values are wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Level {
+    /// Its path.
     node: usize,
     /// Elements of the array that have ended.
     index: usize,
-    is_object: bool,
 }
 
-/// Shape: `0 <= at <= bytes.len()`, `depth <= DEPTH_MAX`; `node` is the path of the value at `at`.
+/// Shape: `0 <= at <= bytes.len()`, `wanted <= depth <= DEPTH_MAX`; `node` is the path of the value
+/// at `at`. What lies in an unwanted value is unwanted: the outer `wanted` levels are those in which
+/// values are wanted, and they alone are in `document.levels`.
 struct Scanner<'s> {
     bytes: &'s [u8],
     paths: &'s PathSet,
     document: &'s mut Document,
-    levels: [Level; DEPTH_MAX],
+    /// One bit per open level, the innermost lowest: 1 is an object, 0 an array.
+    kinds: u64,
     depth: usize,
+    wanted: usize,
     at: usize,
     node: usize,
     /// The bits of all bytes in strings.
@@ -38,9 +41,9 @@ enum Next {
 ///
 /// Errors: it is not JSON, or nests too deep. Values noted until then mean nothing.
 pub(super) fn scan(bytes: &[u8], paths: &PathSet, document: &mut Document) -> Result<(), NotJson> {
-    let levels = [Level { node: UNWANTED, index: 0, is_object: false }; DEPTH_MAX];
     let at = space_end(bytes, 0);
-    let mut scanner = Scanner { bytes, paths, document, levels, depth: 0, at, node: 0, seen: 0 };
+    let mut scanner =
+        Scanner { bytes, paths, document, kinds: 0, depth: 0, wanted: 0, at, node: 0, seen: 0 };
     scanner.run()?;
     let is_text = !text::has_high(scanner.seen) || std::str::from_utf8(bytes).is_ok();
     is_text.then_some(()).ok_or(NotJson::Syntax)
@@ -86,12 +89,12 @@ impl Scanner<'_> {
 
     #[inline]
     fn open(&mut self, is_object: bool) -> Result<Next, NotJson> {
-        let inner = self.at + 1;
-        self.at = space_end(self.bytes, inner);
-        let close = if is_object { b'}' } else { b']' };
         if self.depth == DEPTH_MAX {
             return Err(NotJson::TooDeep);
         }
+        let inner = self.at + 1;
+        self.at = space_end(self.bytes, inner);
+        let close = if is_object { b'}' } else { b']' };
         if self.bytes.get(self.at) == Some(&close) {
             self.at += 1;
             if self.node != UNWANTED {
@@ -99,12 +102,16 @@ impl Scanner<'_> {
             }
             return Ok(Next::EndOfValue);
         }
-        self.levels[self.depth] = Level { node: self.node, index: 0, is_object };
         self.depth += 1;
+        self.kinds = self.kinds << 1 | u64::from(is_object);
+        if self.node != UNWANTED {
+            self.document.levels[self.wanted] = Level { node: self.node, index: 0 };
+            self.wanted += 1;
+        }
         if is_object {
             self.key()?
         } else {
-            self.element(self.node, 0)
+            self.element(0)
         }
         Ok(Next::Value)
     }
@@ -113,39 +120,53 @@ impl Scanner<'_> {
     #[inline]
     fn sibling(&mut self) -> Result<Next, NotJson> {
         let inner_end = self.at;
-        let level = &mut self.levels[self.depth - 1];
         self.at = space_end(self.bytes, inner_end);
-        match (self.bytes.get(self.at), level.is_object) {
+        let is_object = self.kinds & 1 == 1;
+        match (self.bytes.get(self.at), is_object) {
             (Some(b','), true) => {
                 self.at = space_end(self.bytes, self.at + 1);
                 self.key()?;
                 Ok(Next::Value)
             }
             (Some(b','), false) => {
-                level.index += 1;
-                let (node, index) = (level.node, level.index);
                 self.at = space_end(self.bytes, self.at + 1);
-                self.element(node, index);
+                self.element(1);
                 Ok(Next::Value)
             }
             (Some(b'}'), true) | (Some(b']'), false) => {
                 self.at += 1;
-                self.depth -= 1;
-                self.node = level.node;
+                self.node = self.container();
                 if self.node != UNWANTED {
                     self.document.inner_end(self.node, inner_end);
+                    self.wanted -= 1;
                 }
+                self.depth -= 1;
+                self.kinds >>= 1;
                 Ok(Next::EndOfValue)
             }
             _ => Err(NotJson::Syntax),
         }
     }
 
-    /// Which path the array's next element has.
+    /// The path of the innermost open object or array.
     #[inline]
-    fn element(&mut self, array: usize, index: usize) {
-        let wanted = if array == UNWANTED { None } else { self.paths.index(array, index) };
-        self.node = wanted.unwrap_or(UNWANTED);
+    fn container(&self) -> usize {
+        if self.wanted == self.depth {
+            self.document.levels[self.wanted - 1].node
+        } else {
+            UNWANTED
+        }
+    }
+
+    /// The array's next element is so much further: which path has it?
+    #[inline]
+    fn element(&mut self, further: usize) {
+        self.node = UNWANTED;
+        if self.wanted == self.depth {
+            let level = &mut self.document.levels[self.wanted - 1];
+            level.index += further;
+            self.node = self.paths.index(level.node, level.index).unwrap_or(UNWANTED);
+        }
     }
 
     /// A key at `at`, its colon, and which path its value has.
@@ -156,7 +177,7 @@ impl Scanner<'_> {
         }
         let start = self.at + 1;
         let (end, is_escaped) = self.string_end(start)?;
-        let object = self.levels[self.depth - 1].node;
+        let object = self.container();
         self.node = UNWANTED;
         if object != UNWANTED && self.paths.wants_keys(object) {
             self.node = self.wanted(object, start, end - 1, is_escaped).unwrap_or(UNWANTED);
@@ -182,7 +203,7 @@ impl Scanner<'_> {
     }
 
     /// Behind the closing quote of the string whose inside starts at `at`; has it escapes?
-    #[inline]
+    #[inline(always)]
     fn string_end(&mut self, at: usize) -> Result<(usize, bool), NotJson> {
         let end = text::plain_end(self.bytes, at, &mut self.seen);
         if self.bytes.get(end) == Some(&b'"') {
@@ -191,6 +212,8 @@ impl Scanner<'_> {
         self.escaped_string_end(end)
     }
 
+    #[cold]
+    #[inline(never)]
     fn escaped_string_end(&mut self, mut at: usize) -> Result<(usize, bool), NotJson> {
         loop {
             match self.bytes.get(at) {

@@ -22,7 +22,7 @@ fn marks(word: u64) -> u64 {
 /// The first quote, backslash or control character at or behind `at`; else the end of the bytes.
 ///
 /// `seen` takes in the bits of bytes up to there, and perhaps of some behind.
-#[inline]
+#[inline(always)]
 pub(super) fn plain_end(bytes: &[u8], mut at: usize, seen: &mut u64) -> usize {
     let first = at;
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
@@ -48,6 +48,7 @@ pub(super) fn plain_end(bytes: &[u8], mut at: usize, seen: &mut u64) -> usize {
 }
 
 /// Skips whole blocks without a marked byte.
+#[inline(never)]
 fn plain_blocks_end(bytes: &[u8], mut at: usize, seen: &mut u64) -> usize {
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK_BYTES>) {
         let (marked, bits) = block
