@@ -17,6 +17,7 @@
 //! array of strings in the order sent. SD-IDs and parameters are sorted; elements of one SD-ID are
 //! taken together. Bytes that are not UTF-8 become U+FFFD, in names too.
 
+use crate::json::escape;
 use crate::message::Message;
 use crate::structured_data::{self, SdItem};
 use crate::template::Context;
@@ -150,25 +151,5 @@ impl Object<'_> {
         }
         self.out.extend_from_slice(if values.len() == 1 { b"\"" } else { b"\"]" });
         true
-    }
-}
-
-/// Writes `bytes` as the inside of a JSON string.
-fn escape(bytes: &[u8], out: &mut Vec<u8>) {
-    for chunk in bytes.utf8_chunks() {
-        for byte in chunk.valid().bytes() {
-            match byte {
-                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-                0..0x20 => {
-                    let hex = b"0123456789abcdef";
-                    let (high, low) = (hex[usize::from(byte >> 4)], hex[usize::from(byte & 15)]);
-                    out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-                }
-                _ => out.push(byte),
-            }
-        }
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{FFFD}".as_bytes());
-        }
     }
 }
