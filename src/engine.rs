@@ -216,8 +216,10 @@ impl Engine {
 
     /// Tells the producer where dead letters go from now on.
     fn tell_dead_letter(&self, rules: &RuleSet) {
-        // The inbox has room for more words than can be under way.
-        let _ = self.inbox.try_send(Arrival::DeadLetter(rules.dead_letter()));
+        // The inbox has room for more words than can be under way. Closed: the producer has died,
+        // and the process ends.
+        let told = self.inbox.try_send(Arrival::DeadLetter(rules.dead_letter()));
+        debug_assert!(!told.is_err_and(|why| why.is_full()), "the inbox has room for words");
     }
 
     /// Puts a configuration in force, as far as that can be done while running: rules, topics,

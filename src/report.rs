@@ -100,11 +100,15 @@ fn text(time: &str, level: Level, message: &str, fields: &Map<String, Value>) ->
     line
 }
 
-/// One line stays one line, whatever is in it.
+/// Where the lines begin that show a place in a pattern or a template (`caret::under`).
+const SHOWN: &str = "\n    ";
+
+/// One line stays one line, whatever is in it; but for lines that show a place: indented, they
+/// pass for no line of the log's own.
 fn escape(message: &str) -> String {
     let mut escaped = String::with_capacity(message.len());
-    for character in message.chars() {
-        if character.is_control() {
+    for (at, character) in message.char_indices() {
+        if character.is_control() && !message[at..].starts_with(SHOWN) {
             escaped.extend(character.escape_default());
         } else {
             escaped.push(character);
@@ -121,6 +125,8 @@ mod tests {
     fn content_cannot_break_a_line() {
         let line = text("t", Level::Warn, "a\nb\u{1b}[0m", &Map::new());
         assert_eq!(line, "t WARN  a\\nb\\u{1b}[0m\n");
+        let line = text("t", Level::Error, "no group\n    a(b\n     ^", &Map::new());
+        assert_eq!(line, "t ERROR no group\n    a(b\n     ^\n");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::{Level, Notice};
-use corndog_pipeline::counters::{Closed, Dropped};
+use corndog_pipeline::counters::{Closed, Dropped, Failed};
 use crossbeam_channel::{Receiver, bounded, select};
 use serde_json::{Map, Value};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -319,11 +319,14 @@ fn condition(books: &Books) -> Map<String, Value> {
     ])
 }
 
-/// Records that went to the dead letters, by reason.
+/// Dead letters by reason: those that the rules made, and those that Kafka did.
 fn dead_lettered(books: &Books) -> Value {
-    let counts: [u64; Dropped::ALL.len()] =
-        std::array::from_fn(|reason| books.sum(|shard| &shard.dead_lettered[reason]));
-    by_reason(&Dropped::ALL.map(Dropped::name), &counts)
+    let by_rules = Dropped::ALL
+        .map(|reason| (reason.name(), books.sum(|shard| &shard.dead_lettered[reason as usize])));
+    let by_kafka = Failed::ALL
+        .map(|reason| (reason.name(), books.producer.dead_lettered[reason as usize].value()));
+    let (names, counts): (Vec<&str>, Vec<u64>) = by_rules.into_iter().chain(by_kafka).unzip();
+    by_reason(&names, &counts)
 }
 
 /// In a build that counts them: allocations of the program so far.
