@@ -119,7 +119,7 @@ fn a_shorter_frame_limit_reaches_connections_that_are_open() {
         let mut corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), ""));
         let mut sender = Sender::connect(corndog.address());
         sender.send_line(&"a".repeat(60_000));
-        sender.send(&"b".repeat(50_000));
+        sender.send("b".repeat(50_000));
         wait_for("the first record", seconds(10), || {
             (!payloads(&mock, "plain").is_empty()).then_some(())
         });
