@@ -249,6 +249,44 @@ fn a_rules_texts_and_lists_are_bounded() {
     }
 }
 
+/// Each parser that an operator's text meets recurses, so each is given a bound of its own.
+#[test]
+fn nesting_is_bounded_in_every_language() {
+    let nested = |open: &str, inner: &str, close: &str, depth: usize| {
+        format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
+    };
+    let stop = "\nactions = [{ stop = true }]";
+    for (rule, key, why) in [
+        (format!("regex = '{}'{stop}", nested("(", "a", ")", 2000)), "regex", "deeper than 64"),
+        (
+            format!("jmespath = '{}'{stop}", nested("(", "a", ")", 2000)),
+            "jmespath",
+            "deeper than 64",
+        ),
+        (format!("jmespath = '{}'{stop}", nested("a[?", "b", "]", 1000)), "jmespath", "deeper"),
+        (format!("jmespath = '{}'{stop}", nested("!", "a", "", 4000)), "jmespath", "operators"),
+        (
+            format!("actions = [{{ forward = '{}' }}]", nested("{{#if msg}}", "a", "{{/if}}", 200)),
+            "forward",
+            "deeper than 64",
+        ),
+        (
+            format!("actions = [{{ merge = '{}' }}]", nested("[", "", "]", 20_000)),
+            "merge",
+            "recursion limit",
+        ),
+        (
+            format!("actions = [{{ merge = {} }}]", nested("{a=", "1", "}", 20_000)),
+            "line 2",
+            "recurse",
+        ),
+    ] {
+        let found = mistakes_of(&rule);
+        let is_named = |one: &String| one.contains(key) && one.contains(why);
+        assert!(matches!(found.as_slice(), [one] if is_named(one)), "{key}: {found:?}");
+    }
+}
+
 #[test]
 fn rules_are_bounded() {
     let rules = "[[rule]]\nactions = [{ stop = true }]\n".repeat(4097);
