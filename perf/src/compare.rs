@@ -8,7 +8,7 @@
 //! one round belong together: a ratio is taken per round, then its median.
 
 use crate::failure::Failure;
-use crate::forwarder::{self, Installed, Place, Running};
+use crate::forwarder::{self, Installed, Place, Profile, Running};
 use crate::ledger::Ledger;
 use crate::load;
 use crate::message::Framing;
@@ -51,6 +51,8 @@ pub struct Plan {
     pub rounds: usize,
     /// The forwarders' port on 127.0.0.1.
     pub port: u16,
+    /// Where each run's samples go, over those of the run before; needs `perf`.
+    pub profile: Option<PathBuf>,
     /// The sink of every run, but for its audit, which is the workload's.
     pub sink: sink::Plan,
 }
@@ -152,11 +154,13 @@ fn run_one(
     let place = Place { folder: &folder, port: plan.port, bootstrap };
     let mut running = entrant.installed.start(entrant.workload, &place)?;
     thread::sleep(SETTLE_TIME);
+    let profile = plan.profile.as_deref().map(|file| running.profile(file)).transpose()?;
     let cpu_before = running.cpu()?;
     let load = load_until_delivered(plan.port, entrant, &mut running, sink.ledger(), stop)?;
     thread::sleep(SETTLE_TIME);
     let cpu = running.cpu()?.saturating_sub(cpu_before);
     let memory_peak = running.memory_peak()?;
+    profile.map(Profile::stop).transpose()?;
     running.stop()?;
     // Read after the stop: whatever came late is in.
     let ledger = sink.ledger();

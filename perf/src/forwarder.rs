@@ -170,6 +170,20 @@ impl Running {
         cpu::memory_peak_of_pid(self.child.id()).ok_or_else(|| self.gone())
     }
 
+    /// Samples its stacks into a file until the profile is stopped.
+    ///
+    /// Errors: `Failure::Setup` if `perf` does not start.
+    pub fn profile(&self, file: &Path) -> Result<Profile, Failure> {
+        let mut command = Command::new("perf");
+        // By the clock: virtual machines often have no cycle counter.
+        command.args(["record", "--quiet", "--event=cpu-clock", "--freq=4999", "--call-graph=fp"]);
+        command.arg("--pid").arg(self.child.id().to_string()).arg("--output").arg(file);
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let missing = |error| Failure::Setup(format!("perf does not start: {error}"));
+        Ok(Profile(child.map_err(missing)?))
+    }
+
     /// Fails if it has ended by itself.
     pub fn check(&mut self) -> Result<(), Failure> {
         match self.child.try_wait() {
@@ -180,10 +194,9 @@ impl Running {
 
     /// Stops it by SIGTERM and waits until it has ended.
     pub fn stop(mut self) -> Result<(), Failure> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let signalled = pid.map(|pid| kill_process(pid, Signal::TERM));
+        let signalled = signal(&self.child, Signal::TERM);
         let deadline = Instant::now() + STOP_TIME;
-        while matches!(signalled, Some(Ok(()))) && Instant::now() < deadline {
+        while signalled && Instant::now() < deadline {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return Ok(());
             }
@@ -219,6 +232,24 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A `perf record` that runs.
+pub struct Profile(Child);
+
+impl Profile {
+    /// Ends it, and waits until its file is whole.
+    pub fn stop(mut self) -> Result<(), Failure> {
+        signal(&self.0, Signal::INT);
+        // Its exit code tells how it was ended, not whether it went well.
+        self.0.wait().map(drop).map_err(|error| Failure::Run(format!("perf: {error}")))
+    }
+}
+
+/// Whether the signal was sent.
+fn signal(child: &Child, signal: Signal) -> bool {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
 /// Fails with a sentence if something listens on the port.

@@ -46,6 +46,9 @@ struct Args {
     /// the sink's first port (default 19092); two more follow
     #[argh(option, default = "19092")]
     sink_port: u16,
+    /// with --only: sample the forwarder's stacks while it works, into this file, for `perf report`
+    #[argh(option)]
+    profile: Option<PathBuf>,
     /// print JSON, every run included, in place of the table
     #[argh(switch)]
     json: bool,
@@ -62,6 +65,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
+    if args.profile.is_some() && args.only.is_none() {
+        return Err(Failure::Setup("--profile is of one forwarder: say which with --only".into()));
+    }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))
@@ -71,6 +77,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         entrants: entrants(args)?,
         rounds: args.rounds,
         port: args.port,
+        profile: args.profile.clone(),
         sink: sink::Plan {
             port: args.sink_port,
             brokers: 3,

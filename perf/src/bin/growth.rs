@@ -66,6 +66,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         entrants: entrants.to_vec(),
         rounds: args.rounds,
         port: args.port,
+        profile: None,
         sink: sink::Plan {
             port: args.sink_port,
             brokers: 3,
