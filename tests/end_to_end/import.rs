@@ -212,11 +212,10 @@ fn a_file_of_hotdogs_runs_as_it_is() {
         });
         let lines = |name: &str| fs::read_to_string(scratch.path().join(name)).unwrap();
         let logged = |message: &str| {
-            let parsed = lines("log").lines().find_map(|line| {
+            lines("log").lines().find_map(|line| {
                 let json = serde_json::from_str::<Json>(line).ok()?;
                 json["message"].as_str()?.contains(message).then_some(json)
-            });
-            parsed
+            })
         };
         let ready = wait_for("ready", seconds(20), || logged("ready"));
         let address: SocketAddr = ready["listen"][0].as_str().unwrap().parse().unwrap();
