@@ -35,17 +35,6 @@ pub fn read(value: Value) -> Result<Json, String> {
     Ok(object)
 }
 
-/// The first key that looks like a template: keys are taken as they are.
-pub fn template_key(json: &Json) -> Option<&str> {
-    match json {
-        Json::Object(members) => members.iter().find_map(|(key, value)| {
-            if key.contains("{{") { Some(key.as_str()) } else { template_key(value) }
-        }),
-        Json::Array(values) => values.iter().find_map(template_key),
-        _ => None,
-    }
-}
-
 /// JSON in a string. serde_json itself stops at 128 levels.
 fn parse(text: &str) -> Result<Json, String> {
     if text.len() > MERGE_BYTES_MAX {

@@ -4,10 +4,10 @@
 //! rule and only to hear its mistakes, so that one pass over the file finds these too. What a rule
 //! does: `actions.rs`.
 
+use super::actions;
 use super::kafka::KafkaSettings;
 use super::limits::{EXPRESSION_BYTES_MAX, PATTERN_BYTES_MAX, RULES_MAX};
 use super::section::{Mistakes, Section, nearest, show};
-use super::{actions, merge};
 use corndog_pipeline::rules::{ActionConfig, Field, MatcherConfig, RoutingConfig, RuleConfig};
 use corndog_pipeline::ruleset::RuleSet;
 use toml::Value;
@@ -96,7 +96,6 @@ fn read_rule(
     if mistakes.count() > mistakes_before {
         return (rule, false);
     }
-    warn_of_template_keys(&rule, &path, warnings);
     let is_always = compile(&rule, &path, routing, mistakes);
     // Every message has these; others may lack theirs, and then no pattern matches.
     let is_everywhere = matches!(rule.field, Field::Msg | Field::Facility | Field::Severity);
@@ -130,22 +129,6 @@ fn read_matcher(entry: &mut Section<'_>) -> MatcherConfig {
                 "stands beside regex in one rule; keep one of them, or write two rules",
             );
             MatcherConfig::Regex(regex)
-        }
-    }
-}
-
-/// Keys of what is merged are taken as they are.
-fn warn_of_template_keys(rule: &RuleConfig, path: &str, warnings: &mut Vec<String>) {
-    for (index, action) in rule.actions.iter().enumerate() {
-        if let ActionConfig::Merge(json) = action
-            && let Some(key) = merge::template_key(json)
-        {
-            let shown = show(&Value::String(key.to_owned()));
-            warnings.push(format!(
-                "{path}, action {}, merge: the key {shown} is taken as it is, because only values \
-                 are templates",
-                index + 1
-            ));
         }
     }
 }

@@ -112,14 +112,14 @@ impl Expression {
 }
 
 fn complaint(what: &str, text: &str, offset: usize) -> String {
-    format!("jmespath: {what}{}", caret::under(text, offset))
+    format!("{what}{}", caret::under(text, offset))
 }
 
 /// Bounds what the parser may recurse on: a loop over bytes that knows quotes.
 fn check_bounds(text: &str) -> Result<(), String> {
     if text.len() > EXPRESSION_BYTES_MAX {
         return Err(format!(
-            "jmespath: the expression has {} bytes, more than {EXPRESSION_BYTES_MAX}; make it shorter",
+            "the expression has {} bytes, more than {EXPRESSION_BYTES_MAX}; make it shorter",
             text.len()
         ));
     }

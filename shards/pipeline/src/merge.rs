@@ -58,7 +58,7 @@ impl<T> Merge<T> {
         mut leaf: impl FnMut(&str) -> Result<Leaf<T>, String>,
     ) -> Result<Merge<T>, String> {
         if !tree.is_object() {
-            return Err("merge: a table of keys and values is needed".into());
+            return Err("a table of keys and values is needed".into());
         }
         let tree = Tree::compile(tree, 0, &mut leaf)?;
         Ok(Merge(if tree.has_made_keys() {

@@ -212,11 +212,11 @@ fn wrong_trees_are_one_sentence() {
         Merge::compile(&tree, &mut PathSetBuilder::new(), leaf).expect_err("a wrong tree")
     };
     for wrong in [json!(1), json!([]), json!("x"), json!(null)] {
-        assert_eq!(compile(wrong), "merge: a table of keys and values is needed");
+        assert_eq!(compile(wrong), "a table of keys and values is needed");
     }
     assert_eq!(compile(json!({"a": "$unknown"})), "the variable unknown is unknown");
     let deep = (0..100).fold(json!(1), |inner, _| json!({"a": inner}));
-    assert_eq!(compile(deep), "merge: nested deeper than 64");
+    assert_eq!(compile(deep), "nested deeper than 64");
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl<T> Tree<T> {
         leaf: &mut impl FnMut(&str) -> Result<Leaf<T>, String>,
     ) -> Result<Tree<T>, String> {
         if depth > NESTING_MAX {
-            return Err(format!("merge: nested deeper than {NESTING_MAX}"));
+            return Err(format!("nested deeper than {NESTING_MAX}"));
         }
         Ok(match value {
             Value::String(text) => match leaf(text)? {
