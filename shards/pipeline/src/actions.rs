@@ -213,6 +213,7 @@ impl RuleSet {
             return refused(Dropped::TopicRefused);
         };
         if !render_key_and_headers(forward, at, buffers) {
+            self.name_fixed(forward, buffers);
             return refused(Dropped::Oversize);
         }
         let payload = match forward.format {
@@ -223,12 +224,20 @@ impl RuleSet {
             PayloadFormat::Json => {
                 let Buffers { time, output, .. } = buffers;
                 if !payload::json(at.message, at.context, time.text(), output, OUTPUT_BYTES_MAX) {
+                    self.name_fixed(forward, buffers);
                     return refused(Dropped::Oversize);
                 }
                 Payload::Output
             }
         };
         Ending::Forwarded { rule, topic, has_key: forward.key.is_some(), payload }
+    }
+
+    /// Notes for the dead letter where the record should have gone; a made name is there already.
+    fn name_fixed(&self, forward: &Forward, buffers: &mut Buffers) {
+        if let Topic::Fixed(topic) = &forward.topic {
+            buffers.topic.extend_from_slice(self.configured_topics[*topic].as_bytes());
+        }
     }
 
     /// The record's topic; `None` if it is refused and there is no fallback.
