@@ -3,8 +3,10 @@
 //! Objects merge key by key; array into array appends, then removes consecutive equal elements; an
 //! object into an array is appended; anything else replaces. Done by splicing: what is not touched
 //! keeps its spelling and its place.
-//!     {"a": 1, "m": {"x": 2}}  +  {"m": {"y": 3}, "b": 4}
-//!     [untouched........][,"y":3][}][,"b":4][}]
+//! ```text
+//! {"a": 1, "m": {"x": 2}}  +  {"m": {"y": 3}, "b": 4}
+//! [untouched........][,"y":3][}][,"b":4][}]
+//! ```
 //! Where a touched key stands more than once in its object, its last value is merged into, and the
 //! others are removed. What templates render to is escaped here, so that no input breaks the JSON.
 

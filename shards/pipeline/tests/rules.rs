@@ -33,6 +33,36 @@ fn every_case_gets_its_verdict() {
     }
 }
 
+#[test]
+fn what_is_too_long_is_a_dead_letter_that_names_its_topic() {
+    let long = "x".repeat(70_000);
+    for (topic, action) in [
+        ("fixed", r#"{ forward = "fixed", key = "{{msg}}" }"#),
+        ("made-h", r#"{ forward = "made-{{hostname}}", headers = { msg = "{{msg}}" } }"#),
+    ] {
+        let case = format!(
+            r#"
+            allow = ["made-*"]
+            dead_letter = "dead"
+            rule = [{{ actions = [{action}] }}]
+            [[message]]
+            input = "<13>1 - h a - - - {long}"
+            topic = "dead"
+            dead_letter = "oversize"
+            payload = "<13>1 - h a - - - {long}"
+            headers = [
+                ["corndog.reason", "oversize"],
+                ["corndog.rule", "1"],
+                ["corndog.listener", "plain"],
+                ["corndog.peer", "127.0.0.1"],
+                ["corndog.topic", "{topic}"],
+                ["corndog.time", "2026-11-23T09:10:10.000000Z"],
+            ]"#
+        );
+        Case::read(&case).hold();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 0, ..Default::default() })]
     #[test]

@@ -205,8 +205,6 @@ impl Reference {
             || headers_bytes > HEADERS_BYTES_MAX
             || matches!(&payload, Payload::Json(value) if value.to_string().len() > OUTPUT_BYTES_MAX);
         if is_oversize {
-            let is_fixed = self.configured.iter().any(|topic| topic.as_bytes() == wanted);
-            let wanted = if is_fixed { Vec::new() } else { wanted };
             return Err(Refused("oversize", wanted));
         }
         let (rule, time) = (Some(rule), self.time(turn));
