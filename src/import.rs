@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | `yaml` | YAML as a bounded tree |
 //! | `hotdog` | what hotdog's file says, and what does not come along |
+//! | `table` | a mapping read key by key |
 //! | `template` | variables that hotdog rendered as nothing |
 //! | `write` | our TOML, with comments |
 
 mod hotdog;
+mod table;
 mod template;
 mod write;
 mod yaml;
@@ -19,12 +21,13 @@ use crate::config::{self, Settings};
 use crate::cores;
 use crate::report::Report;
 use corndog_pipeline::control::Level;
+use corndog_pipeline::ruleset::RuleSet;
 use hotdog::Findings;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The command line or the file is wrong.
+/// The file is none of hotdog's, or `check` would refuse what is printed.
 const EXIT_REFUSED: u8 = 2;
 
 /// A file of hotdog's in our words.
@@ -57,6 +60,8 @@ pub fn translate(text: &str, name: &str, purpose: Purpose) -> Result<Imported, V
 }
 
 /// `corndog import`: prints the configuration, with notes on stderr.
+///
+/// What has no counterpart is printed too, to be mended by hand, and its reason is an error.
 pub fn import(file: &str) -> ExitCode {
     let report = Report::new(LogFormat::Text);
     let imported = config::read_file(Path::new(file))
@@ -72,14 +77,16 @@ pub fn import(file: &str) -> ExitCode {
     for note in in_file(file, imported.notes) {
         report.say(Level::Warn, &note);
     }
+    let mut refusals = refusals(&imported.toml);
     if imported.has_tls {
-        report.say(Level::Warn, &format!("{file}: {TLS}"));
+        refusals.push(TLS.to_owned());
     }
-    for mistake in refusals(&imported.toml) {
-        report.say(Level::Warn, &format!("to be mended in what is printed: {mistake}"));
+    for refusal in &refusals {
+        report.say(Level::Error, &format!("to be mended in what is printed: {refusal}"));
     }
     match std::io::stdout().lock().write_all(imported.toml.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) if refusals.is_empty() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(EXIT_REFUSED),
         Err(error) => {
             report.say(Level::Error, &format!("the configuration cannot be printed: {error}"));
             ExitCode::from(EXIT_REFUSED)
@@ -91,11 +98,14 @@ pub fn import(file: &str) -> ExitCode {
 pub const TLS: &str = "global.listen.tls: this version has no TLS, and what came in by TLS must not \
                        come in plain; put a TLS proxy in front, and take tls out of the file";
 
-/// What our configuration would be refused for. The listener without TLS is told already.
+/// What `check` would say of our configuration, here and with this environment. The listener
+/// without TLS is told already.
 fn refusals(toml: &str) -> Vec<String> {
     let listens = toml.replace("\nlisten = []\n", "\n");
-    match Settings::from_toml(&listens, &[], &cores::allowed()) {
-        Ok(_) => Vec::new(),
+    match Settings::from_toml(&listens, &config::environment(), &cores::allowed()) {
+        Ok((settings, _)) => {
+            RuleSet::compile(&settings.rules, &settings.routing).err().unwrap_or_default()
+        }
         Err(mistakes) => mistakes.into_iter().map(|mistake| mistake.0).collect(),
     }
 }

@@ -3,6 +3,7 @@
 //! What hotdog would not have taken is a mistake; what it took and we do not have is a note that
 //! names it with the reason. Keys that hotdog did not know it ignored: they get a note.
 
+use super::table::{Table, show};
 use super::template;
 use super::yaml::{Kind, Node};
 use corndog_pipeline::rules::{
@@ -12,8 +13,6 @@ use serde_json::Value as Json;
 
 /// Fields that hotdog's rules knew.
 const FIELDS: [&str; 5] = ["msg", "hostname", "appname", "facility", "severity"];
-/// Characters of a value that a sentence repeats.
-const SHOWN_CHARS_MAX: usize = 60;
 
 /// What a hotdog file says, in our words.
 #[derive(Debug, Default)]
@@ -345,97 +344,5 @@ fn read_merge(entry: &mut Table<'_>, findings: &mut Findings) -> Option<ActionCo
             ));
             None
         }
-    }
-}
-
-/// A mapping being read, key by key.
-struct Table<'n> {
-    path: String,
-    line: usize,
-    entries: &'n [(String, Node)],
-    asked: Vec<&'static str>,
-}
-
-impl<'n> Table<'n> {
-    /// `None`: it is no mapping, which is a mistake, or null, which is none.
-    fn new(node: &'n Node, path: &str, findings: &mut Findings) -> Option<Table<'n>> {
-        let Kind::Map(entries) = &node.kind else {
-            findings.mistakes.push(format!("line {}: {path}: not a mapping", node.line));
-            return None;
-        };
-        Some(Table { path: path.to_owned(), line: node.line, entries, asked: Vec::new() })
-    }
-
-    fn key(&self, key: &str) -> String {
-        match self.path.as_str() {
-            "" => key.to_owned(),
-            path if path.starts_with("rule ") => format!("{path}, {key}"),
-            path => format!("{path}.{key}"),
-        }
-    }
-
-    /// The key's value, which then counts as known; null is as good as left out.
-    fn take(&mut self, key: &'static str) -> Option<&'n Node> {
-        self.asked.push(key);
-        let (_, node) = self.entries.iter().find(|(known, _)| known == key)?;
-        (!node.is_null()).then_some(node)
-    }
-
-    fn table(&mut self, key: &'static str, findings: &mut Findings) -> Option<Table<'n>> {
-        let path = self.key(key);
-        Table::new(self.take(key)?, &path, findings)
-    }
-
-    fn list(&mut self, key: &'static str, findings: &mut Findings) -> Option<&'n [Node]> {
-        let node = self.take(key)?;
-        let Kind::List(nodes) = &node.kind else {
-            findings.mistakes.push(format!("line {}: {}: not a list", node.line, self.key(key)));
-            return None;
-        };
-        Some(nodes)
-    }
-
-    fn text(&mut self, key: &'static str, findings: &mut Findings) -> Option<String> {
-        let node = self.take(key)?;
-        let text = node.text().map(str::to_owned);
-        if text.is_none() {
-            let sentence = format!("line {}: {}: not a string", node.line, self.key(key));
-            findings.mistakes.push(sentence);
-        }
-        text
-    }
-
-    /// Every entry, which then counts as known.
-    fn rest(&mut self) -> &'n [(String, Node)] {
-        std::mem::take(&mut self.entries)
-    }
-
-    fn note(&self, sentence: &str, findings: &mut Findings) {
-        findings.notes.push(format!("line {}: {}: {sentence}", self.line, self.path));
-    }
-
-    fn mistake(&self, sentence: &str, findings: &mut Findings) {
-        findings.mistakes.push(format!("line {}: {}: {sentence}", self.line, self.path));
-    }
-
-    /// Notes every key that was never asked for.
-    fn finish(self, findings: &mut Findings) {
-        for (key, node) in self.entries {
-            if !self.asked.contains(&key.as_str()) {
-                let key = self.key(&show(key).replace('"', ""));
-                findings.notes.push(format!(
-                    "line {}: {key}: hotdog did not know this key; left out",
-                    node.line
-                ));
-            }
-        }
-    }
-}
-
-/// A value as a sentence repeats it: short, on one line.
-fn show(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS_MAX) {
-        Some((end, _)) => format!("{:?}...", &text[..end]),
-        None => format!("{text:?}"),
     }
 }

@@ -38,7 +38,7 @@ pub fn clean(matcher: &MatcherConfig, actions: &mut [ActionConfig], note: &mut d
             None => return,
         },
     }
-    let mut cleaner = Cleaner { known, removed: Vec::new(), has_braces_in_key: false };
+    let mut cleaner = Cleaner { known, removed: Vec::new() };
     for action in actions {
         match action {
             ActionConfig::Forward(forward) if forward.topic.is_empty() => {}
@@ -63,26 +63,27 @@ pub fn clean(matcher: &MatcherConfig, actions: &mut [ActionConfig], note: &mut d
              out{meant}"
         ));
     }
-    if cleaner.has_braces_in_key {
-        note("a key of merge holds {{ }}: keys are no templates in corndog, it stays as typed");
-    }
 }
 
 struct Cleaner {
     known: Vec<String>,
     removed: Vec<String>,
-    has_braces_in_key: bool,
 }
 
 impl Cleaner {
-    /// The strings of a tree, as deep as the YAML was.
+    /// The strings of a tree, as deep as the YAML was. Keys are templates too; of members whose
+    /// keys become the same the last one stays, as in hotdog.
     fn clean_tree(&mut self, json: &mut Json) {
         match json {
             Json::String(text) => self.clean(text),
             Json::Array(values) => values.iter_mut().for_each(|value| self.clean_tree(value)),
             Json::Object(members) => {
-                self.has_braces_in_key |= members.keys().any(|key| key.contains("{{"));
-                members.values_mut().for_each(|value| self.clean_tree(value));
+                let cleaned = std::mem::take(members).into_iter().map(|(mut key, mut value)| {
+                    self.clean(&mut key);
+                    self.clean_tree(&mut value);
+                    (key, value)
+                });
+                *members = cleaned.collect();
             }
             Json::Null | Json::Bool(_) | Json::Number(_) => {}
         }
@@ -150,6 +151,7 @@ fn groups(pattern: &str) -> Option<Vec<String>> {
 mod tests {
     use super::*;
     use corndog_pipeline::rules::{ForwardConfig, PayloadFormat};
+    use serde_json::json;
 
     fn cleaned(pattern: &str, template: &str) -> (String, Vec<String>) {
         let matcher = MatcherConfig::Regex(pattern.to_owned());
@@ -158,6 +160,14 @@ mod tests {
         clean(&matcher, &mut actions, &mut |note| notes.push(note.to_owned()));
         let [ActionConfig::Replace(template)] = actions else { panic!("it was one") };
         (template, notes)
+    }
+
+    fn cleaned_tree(matcher: &MatcherConfig, tree: Json) -> (Json, Vec<String>) {
+        let mut actions = [ActionConfig::Merge(tree)];
+        let mut notes = Vec::new();
+        clean(matcher, &mut actions, &mut |note| notes.push(note.to_owned()));
+        let [ActionConfig::Merge(tree)] = actions else { panic!("it was one") };
+        (tree, notes)
     }
 
     #[test]
@@ -213,12 +223,18 @@ mod tests {
     #[test]
     fn value_belongs_to_jmespath() {
         let matcher = MatcherConfig::Jmespath("a.b".to_owned());
-        let mut json = serde_json::json!({"a": ["{{value}}{{b}}", 1], "{{k}}": null});
-        let mut actions = [ActionConfig::Merge(json.take())];
-        let mut notes = Vec::new();
-        clean(&matcher, &mut actions, &mut |note| notes.push(note.to_owned()));
-        let merged = serde_json::json!({"a": ["{{value}}", 1], "{{k}}": null});
-        assert_eq!(actions, [ActionConfig::Merge(merged)]);
-        assert_eq!(notes.len(), 2);
+        let (merged, notes) = cleaned_tree(&matcher, json!({"a": ["{{value}}{{b}}", 1]}));
+        assert_eq!(merged, json!({"a": ["{{value}}", 1]}));
+        assert_eq!(notes.len(), 1);
+    }
+
+    #[test]
+    fn keys_of_merge_are_templates_too() {
+        let matcher = MatcherConfig::Jmespath("a.b".to_owned());
+        let tree = json!({"{{value}}": {"is_{{k}}": 1}, "{{k}}a": 2, "a": 3});
+        let (merged, notes) = cleaned_tree(&matcher, tree);
+        assert_eq!(merged, json!({"{{value}}": {"is_": 1}, "a": 3}));
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].starts_with("the variable {{k}} was unknown here"));
     }
 }

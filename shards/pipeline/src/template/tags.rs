@@ -30,7 +30,7 @@ impl<'t> Tags<'t> {
     /// Reads the tags of `typed`.
     ///
     /// Cost:   one pass.
-    /// Errors: a tag that is not closed, nests too deep, or is of a kind that is not allowed.
+    /// Errors: a tag or a block that is not closed, nests too deep, or is of a kind that is not allowed.
     pub(super) fn read(typed: &'t str) -> Result<Tags<'t>, Mistake> {
         let mut reader = Reader { typed, at: 0, nest: 0, outer: Vec::new(), tags: Tags::default() };
         let mut copied = 0;
@@ -53,6 +53,11 @@ impl<'t> Tags<'t> {
             }
         }
         reader.tags.text.push_str(&typed[copied..]);
+        if let Some(Outer { open, .. }) = reader.outer.last() {
+            let why = "the block opened here is not closed; write {{/if}} behind it, with the name \
+                       of its helper";
+            return Err((why.to_owned(), *open));
+        }
         Ok(reader.tags)
     }
 
@@ -82,9 +87,17 @@ struct Reader<'t> {
     at: usize,
     /// Blocks that are open, and branches of theirs that handlebars keeps within one another.
     nest: usize,
-    /// What `nest` was before each open block.
-    outer: Vec<usize>,
+    /// The blocks that are open, the innermost last.
+    outer: Vec<Outer>,
     tags: Tags<'t>,
+}
+
+/// A block that is open.
+struct Outer {
+    /// Where its tag opens.
+    open: usize,
+    /// What `nest` was before it.
+    nest: usize,
 }
 
 impl<'t> Reader<'t> {
@@ -143,14 +156,14 @@ impl<'t> Reader<'t> {
         self.take("&");
         let words_before = self.tags.words.len();
         if is_block {
-            self.outer.push(self.nest);
+            self.outer.push(Outer { open, nest: self.nest });
             self.nest += 1;
         }
         self.words(open, is_triple)?;
         let words = &self.tags.words[words_before..];
         let has_else = words.first().is_some_and(|(_, word)| word.starts_with("else"));
         if is_end {
-            self.nest = self.outer.pop().unwrap_or_default();
+            self.nest = self.outer.pop().map_or(0, |outer| outer.nest);
         } else if is_inverse && !words.is_empty()
             || has_else && words[0].1 != "else"
             || has_else && words.len() > 1
