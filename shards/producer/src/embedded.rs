@@ -26,8 +26,8 @@ const POLL_MAX: Duration = Duration::from_millis(20);
 const START_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long the end of the process waits for what is still to be printed.
 const STOP_TIME_MAX: Duration = Duration::from_secs(3);
-/// At the end: polls without a record after which all is taken to be printed.
-const LAST_POLLS: u32 = 20;
+/// How long the reader may take to ask how many records there are in the end.
+const ENDS_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The embedded Kafka. It ends when it is dropped, after the records that it has are printed.
 pub struct Embedded {
@@ -110,29 +110,60 @@ fn serve(
         .map_err(|why| why.to_string())?;
     let _ = ready.send(Ok(cluster.bootstrap_servers()));
     let mut followed = HashSet::new();
-    let mut quiet_polls = 0;
     let mut is_printing = true;
-    while !(is_stopping.load(Ordering::Acquire) && quiet_polls >= LAST_POLLS) {
+    let mut ends = None;
+    loop {
+        // Read before the topics: those that are new by then are among them.
+        let is_last = is_stopping.load(Ordering::Acquire);
         for (_, name) in topics.topics() {
             if !followed.contains(name) {
                 follow(&cluster, &consumer, name).map_err(|why| why.to_string())?;
                 followed.insert(name);
             }
         }
-        match consumer.poll(POLL_MAX) {
+        if is_last && ends.is_none() {
+            // Nothing more comes.
+            ends = Some(ends_of(&consumer).map_err(|why| why.to_string())?);
+        }
+        let polled = consumer.poll(POLL_MAX);
+        let is_quiet = polled.is_none();
+        match polled {
             Some(Ok(record)) => {
-                quiet_polls = 0;
                 // A closed stdout ends the printing, not the Kafka.
                 is_printing = is_printing && print(&mut out, &record).is_ok();
             }
             Some(Err(_)) => {}
-            None => {
-                quiet_polls += 1;
-                is_printing = is_printing && out.flush().is_ok();
-            }
+            None => is_printing = is_printing && out.flush().is_ok(),
+        }
+        if let Some(ends) = &ends
+            && (!is_printing
+                || is_quiet && is_at(&consumer, ends).map_err(|why| why.to_string())?)
+        {
+            return Ok(());
         }
     }
-    Ok(())
+}
+
+/// Behind the last record of each partition.
+fn ends_of(consumer: &BaseConsumer) -> rdkafka::error::KafkaResult<TopicPartitionList> {
+    let mut partitions = consumer.assignment()?;
+    if partitions.count() == 0 {
+        return Ok(partitions);
+    }
+    partitions.set_all_offsets(Offset::End)?;
+    consumer.offsets_for_times(partitions, ENDS_TIME_MAX)
+}
+
+/// All records before `ends` are read.
+fn is_at(consumer: &BaseConsumer, ends: &TopicPartitionList) -> rdkafka::error::KafkaResult<bool> {
+    let positions = consumer.position()?.to_topic_map();
+    Ok(ends.to_topic_map().into_iter().all(|(partition, end)| {
+        match (end, positions.get(&partition)) {
+            (Offset::Offset(end), Some(Offset::Offset(position))) => *position >= end,
+            (Offset::Offset(end), _) => end == 0,
+            _ => true,
+        }
+    }))
 }
 
 /// Makes the topic and reads it from its beginning.
