@@ -256,6 +256,9 @@ impl RuleSet {
         let variables = at.variables(spans, has_value.then_some(&**value), time);
         let fits = template.render(&variables, TOPIC_NAME_BYTES_MAX, topic);
         let made = fits.then(|| topics.resolve(table, &self.routing.policy, topic)).flatten();
+        if !fits {
+            mark_cut(topic);
+        }
         made.or_else(|| self.routing.place_of(self.routing.fallback))
     }
 
@@ -365,6 +368,17 @@ impl RuleSet {
             received: context.now,
         })
     }
+}
+
+/// Ends a name that is too long with an ellipsis, within a topic's longest name and not within a
+/// character.
+fn mark_cut(name: &mut Vec<u8>) {
+    let mut end = name.len().min(TOPIC_NAME_BYTES_MAX - dead_letter::CUT.len());
+    while name.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) && end > 0 {
+        end -= 1;
+    }
+    name.truncate(end);
+    name.extend_from_slice(dead_letter::CUT.as_bytes());
 }
 
 impl<'a> At<'a, '_> {

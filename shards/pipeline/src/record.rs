@@ -111,8 +111,11 @@ pub mod dead_letter {
     pub const LISTENER: &str = "corndog.listener";
     /// The sender's address.
     pub const PEER: &str = "corndog.peer";
-    /// The topic that it should have gone to; empty where none was made.
+    /// The topic that it should have gone to; empty where none was made. A name longer than any
+    /// topic's may be is a part of it and [`CUT`].
     pub const TOPIC: &str = "corndog.topic";
+    /// Ends what is cut: no topic's name has it.
+    pub const CUT: &str = "\u{2026}";
     /// When it was received, RFC 3339.
     pub const TIME: &str = "corndog.time";
 }
