@@ -1,5 +1,6 @@
-//! librdkafka's client, its topics and its event queue. With `values.rs` and `native.rs` the only
-//! unsafe code of the project: here are the calls, in `native.rs` the proof that the bytes outlive them.
+//! librdkafka's client, its topics and its event queue. With `values.rs`, `brake.rs` and
+//! `native.rs` the only unsafe code of the project: here are the calls, in `native.rs` the proof
+//! that the bytes outlive them.
 //!
 //! What the safe crate does not offer and is called here: batches without copy, single records with
 //! headers and a time without copy, delivery reports as event arrays, a partitioner, purge.
@@ -15,6 +16,7 @@ use corndog_pipeline::topics::TopicIndex;
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vu_s__bindgen_ty_1 as Value;
 
+use crate::brake::Brake;
 use crate::partition;
 use crate::place::Place;
 use crate::values::{
@@ -52,6 +54,7 @@ pub(crate) fn try_client(conf: &[(String, String)]) -> Result<(), String> {
 
 /// A topic's handle, and the cell in which our partitioner leaves the partition count.
 struct Handle {
+    name: CString,
     topic: *mut sys::rd_kafka_topic_t,
     /// Written by the partitioner on librdkafka's threads, read by the producer. Shared by the
     /// numbers that hold the same name: librdkafka knows one topic for both, and one cell.
@@ -66,6 +69,8 @@ pub(crate) struct Client {
     reports: Vec<*const sys::rd_kafka_message_t>,
     /// Boxed twice: librdkafka keeps one plain pointer to it.
     on_report: Box<Box<dyn Fn() + Send + Sync>>,
+    /// Boxed: librdkafka keeps a plain pointer to it.
+    brake: Box<Brake>,
 }
 
 // SAFETY: the client's pointers may be used from any thread (librdkafka locks inside), and nothing
@@ -86,6 +91,9 @@ impl Client {
         let events = sys::RD_KAFKA_EVENT_DR | sys::RD_KAFKA_EVENT_ERROR | sys::RD_KAFKA_EVENT_LOG;
         let mut why = [0 as c_char; 512];
         let on_report = Box::new(on_report);
+        let brake = Box::<Brake>::default();
+        // SAFETY: the brake is boxed and dropped after the client is destroyed.
+        unsafe { brake.watch(&conf) };
         // SAFETY: `conf` is alive; `rd_kafka_new` takes it over only where it succeeds, and only
         // then it is forgotten here. `why` is as long as said. The queue is asked of a client that
         // is not null. `on_report` is boxed and kept in the Client, which disables the callback
@@ -104,7 +112,7 @@ impl Client {
             sys::rd_kafka_queue_cb_event_enable(queue, Some(announce), opaque);
             let topics = (0..topics_max).map(|_| None).collect();
             let reports = vec![ptr::null(); REPORTS_MAX];
-            Ok(Client { rk, queue, topics, reports, on_report })
+            Ok(Client { rk, queue, topics, reports, on_report, brake })
         }
     }
 
@@ -136,8 +144,16 @@ impl Client {
         // The same handle again: the partitioner writes to the cell of whoever came first.
         let known = self.topics.iter().flatten().find(|known| known.topic == handle);
         let partitions = known.map_or(partitions, |known| known.partitions.clone());
-        self.topics[topic.index()] = Some(Handle { topic: handle, partitions });
+        self.topics[topic.index()] = Some(Handle { name, topic: handle, partitions });
         true
+    }
+
+    /// Lets the topic's partitions go on that were stopped when a set of them was refused.
+    pub(crate) fn restart(&self, topic: TopicIndex) {
+        if let Some(handle) = &self.topics[topic.index()] {
+            // SAFETY: the client is alive, and its brake is this one.
+            unsafe { self.brake.release(self.rk, &handle.name) };
+        }
     }
 
     /// The number of partitions of `topic` when librdkafka last said it; 0: not known.
@@ -278,10 +294,11 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        self.brake.end();
         // SAFETY: each handle is given back as often as it was made (librdkafka counts where two
         // numbers hold one name), topics and queue before the client. The callback is disabled
         // first. `rd_kafka_destroy_flags` joins librdkafka's threads: when it returns, nothing
-        // calls the partitioner or reads a payload; cells and `on_report` go after that.
+        // calls the partitioner or reads a payload; cells, `on_report` and `brake` go after that.
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.queue, None, ptr::null_mut());
             for handle in self.topics.iter().flatten() {

@@ -14,6 +14,7 @@ use corndog_pipeline::record::{dead_letter, headers};
 use corndog_pipeline::topics::TopicIndex;
 
 use crate::desk::{Failure, Stall};
+use crate::outcome::is_offered_again;
 use crate::place::Place;
 use crate::shard::Shard;
 use crate::values::Code;
@@ -31,6 +32,15 @@ pub(crate) struct Letter {
     pub(crate) delivery: Delivery,
     /// Where it was sent last; the topic for dead letters may change while it waits.
     pub(crate) topic: TopicIndex,
+    /// The partition of that topic which did not take it and which it goes to again; -1: none.
+    pub(crate) bound: i32,
+}
+
+impl Letter {
+    /// The partition of `topic` that the letter is bound to.
+    pub(crate) fn bound_in(&self, topic: TopicIndex) -> Option<i32> {
+        (self.bound >= 0 && self.topic == topic).then_some(self.bound)
+    }
 }
 
 /// The letters of one batch, in the order in which their records were refused.
@@ -83,7 +93,14 @@ impl Letters {
     /// Notes that a letter is with librdkafka, on its way to `topic`.
     pub(crate) fn sent(&mut self, at: usize, topic: TopicIndex) {
         self.set(at, Delivery::Sent);
-        self.letters[at].topic = topic;
+        let letter = &mut self.letters[at];
+        letter.bound = letter.bound_in(topic).unwrap_or(-1);
+        letter.topic = topic;
+    }
+
+    /// Notes which partition of its topic a letter goes to when it is sent again; -1: any.
+    pub(crate) fn bind(&mut self, at: usize, partition: i32) {
+        self.letters[at].bound = partition;
     }
 
     /// What was sent waits again: its client is gone.
@@ -149,7 +166,8 @@ impl Shard {
                 ),
             );
             let code = failure.code;
-            let letter = Letter { index, reason, code, delivery: Delivery::Waiting, topic };
+            let letter =
+                Letter { index, reason, code, delivery: Delivery::Waiting, topic, bound: -1 };
             self.flight.bury(slot, letter);
         }
         is_possible
@@ -184,13 +202,15 @@ impl Shard {
         let partition_count = self.flight.partition_count(topic);
         let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, slot);
         let failures = &mut self.desk.failures;
-        let choose = || choice.next(None);
+        let mut waits = false;
+        let choose = |bound: Option<i32>| choice.next(None, bound);
         let sent =
             self.flight.produce_letters(slot, topic, &self.settings.topics, choose, |at, code| {
                 let place = Place::letter(slot, at);
+                waits |= is_offered_again(code);
                 failures.push(Failure { place, topic, code, was_sent: false });
             });
-        if choice.holds {
+        if choice.holds || waits {
             desk.stall = Some(Stall { until: now, takes_back: false });
         }
         desk.sent_count += sent;

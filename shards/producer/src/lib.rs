@@ -4,10 +4,11 @@
 //! to librdkafka where they lie, reads delivery reports, and sends each batch home when the outcome
 //! of its last record is known. rdkafka appears in this crate alone.
 //!
-//! Unsafe code is in three files, the only ones of the project: `values.rs` (what librdkafka is
-//! given and gives), `client.rs` (the calls) and `native.rs` (the proof that the bytes outlive
-//! them).
+//! Unsafe code is in four files, the only ones of the project: `values.rs` (what librdkafka is
+//! given and gives), `client.rs` (the calls), `brake.rs` (what is done in its threads when a set is
+//! refused) and `native.rs` (the proof that the bytes outlive them).
 
+mod brake;
 mod client;
 mod conf;
 mod desk;

@@ -19,7 +19,9 @@ use corndog_pipeline::topics::{TopicIndex, TopicTable};
 use crate::client::{Client, Told};
 use crate::letters::{Letter, Letters, with_letter};
 use crate::place::{Item, Place};
-use crate::values::{Code, Headers, INVALID_ARGUMENT, NO_ERROR, Outgoing, QUEUE_FULL};
+use crate::values::{
+    Code, Headers, INVALID_ARGUMENT, NO_ERROR, Outgoing, QUEUE_FULL, UNKNOWN_PARTITION,
+};
 
 /// A record's time may differ by this from when it was received, in milliseconds.
 const TIME_SLACK_MS: u64 = 100;
@@ -43,6 +45,9 @@ struct Seat {
     batch: Batch,
     letters: Letters,
     sent_count: usize,
+    /// The partition of each record that was sent and not taken, which it goes to again; -1: none.
+    /// Empty until there is one.
+    bound: Vec<i32>,
 }
 
 /// A record laid out to be handed over.
@@ -109,7 +114,8 @@ impl Flight {
     pub(crate) fn board(&mut self, batch: Batch) -> Result<usize, Batch> {
         match self.seats.iter().position(Option::is_none) {
             Some(slot) => {
-                self.seats[slot] = Some(Seat { batch, letters: Letters::default(), sent_count: 0 });
+                let (letters, bound) = (Letters::default(), Vec::new());
+                self.seats[slot] = Some(Seat { batch, letters, sent_count: 0, bound });
                 Ok(slot)
             }
             None => Err(batch),
@@ -165,6 +171,12 @@ impl Flight {
         Some(seat.batch)
     }
 
+    /// Lets the topic's partitions go on that were stopped when a set of them was refused. Nothing
+    /// of the topic is to be with librdkafka.
+    pub(crate) fn restart(&self, topic: TopicIndex) {
+        self.client.restart(topic);
+    }
+
     /// The number of partitions of `topic` when librdkafka last said it; 0: not known.
     pub(crate) fn partition_count(&self, topic: TopicIndex) -> i32 {
         self.client.partition_count(topic)
@@ -172,8 +184,9 @@ impl Flight {
 
     /// Hands the waiting records of one topic of one batch to librdkafka, in their order.
     ///
-    /// `choose` says for each which partition it goes to, by its key: -1 lets librdkafka ask our
-    /// partitioner (which learns the partition count), `None` leaves the record waiting. Records
+    /// `choose` says for each which partition it goes to, by its key and the partition that it is
+    /// bound to: -1 lets librdkafka ask our partitioner (which learns the partition count), `None`
+    /// leaves the record waiting. Records
     /// that are refused stay `Waiting` and are given to `refused` with the code. Returns how many
     /// are sent. `now_ms`: milliseconds since 1970.
     ///
@@ -184,7 +197,7 @@ impl Flight {
         chain: usize,
         name: &str,
         now_ms: i64,
-        choose: impl FnMut(Option<&[u8]>) -> Option<i32>,
+        choose: impl FnMut(Option<&[u8]>, Option<i32>) -> Option<i32>,
         mut refused: impl FnMut(usize, Code),
     ) -> usize {
         let Some(seat) = &mut self.seats[slot] else { return 0 };
@@ -209,6 +222,9 @@ impl Flight {
                         sent += 1;
                     }
                     code => {
+                        if code == UNKNOWN_PARTITION {
+                            seat.bind(laid.index, -1);
+                        }
                         // What comes behind must not overtake it, should there be room again.
                         is_full |= code == QUEUE_FULL;
                         refused(laid.index, code);
@@ -228,7 +244,7 @@ impl Flight {
         slot: usize,
         topic: TopicIndex,
         table: &TopicTable,
-        mut choose: impl FnMut() -> Option<i32>,
+        mut choose: impl FnMut(Option<i32>) -> Option<i32>,
         mut refused: impl FnMut(usize, Code),
     ) -> usize {
         let Some(seat) = &mut self.seats[slot] else { return 0 };
@@ -237,7 +253,7 @@ impl Flight {
         for at in 0..seat.letters.len() {
             let waiting = seat.letters.get(at).filter(|it| it.delivery == Delivery::Waiting);
             let Some(letter) = waiting else { continue };
-            let Some(partition) = choose() else { break };
+            let Some(partition) = choose(letter.bound_in(topic)) else { break };
             let from = table.name(seat.batch.topic(letter.index)).unwrap_or_default();
             let code = with_letter(&seat.batch, letter, from, |frame, headers, time_ms| {
                 if !is_known {
@@ -255,6 +271,9 @@ impl Flight {
                     sent += 1;
                 }
                 code => {
+                    if code == UNKNOWN_PARTITION {
+                        seat.letters.bind(at, -1);
+                    }
                     refused(at, code);
                     if code == QUEUE_FULL {
                         break;
@@ -276,7 +295,7 @@ impl Flight {
                     let Some(seat) = seats.get_mut(place.slot).and_then(Option::as_mut) else {
                         return;
                     };
-                    let (topic, letter) = seat.report(place.item, code);
+                    let (topic, letter) = seat.report(place.item, partition, code);
                     *letters_waiting += usize::from(letter.is_some() && code != NO_ERROR);
                     Event::Report { place, topic, partition, code, letter }
                 }
@@ -296,19 +315,37 @@ impl Flight {
 }
 
 impl Seat {
+    /// Notes which partition a record goes to when it is sent again; -1: any.
+    fn bind(&mut self, index: usize, partition: i32) {
+        if self.bound.is_empty() {
+            self.bound.resize(self.batch.record_count(), -1);
+        }
+        self.bound[index] = partition;
+    }
+
+    fn bound(&self, index: usize) -> Option<i32> {
+        self.bound.get(index).copied().filter(|&partition| partition >= 0)
+    }
+
     /// Notes a report. Gives the topic that it was sent to and, of a dead letter, why it is one.
-    fn report(&mut self, item: Item, code: Code) -> (TopicIndex, Option<Failed>) {
+    fn report(&mut self, item: Item, partition: i32, code: Code) -> (TopicIndex, Option<Failed>) {
         self.sent_count -= 1;
+        let bound = if code == UNKNOWN_PARTITION { -1 } else { partition };
         let delivery = if code == NO_ERROR { Delivery::Delivered } else { Delivery::Waiting };
         match item {
             Item::Record(index) => {
                 self.batch.set_delivery(index, delivery);
+                if code != NO_ERROR {
+                    self.bind(index, bound);
+                }
                 (self.batch.topic(index), None)
             }
             Item::Letter(at) => {
                 let letter = self.letters.set(at, delivery);
                 if code == NO_ERROR {
                     self.batch.set_delivery(letter.index, Delivery::Delivered);
+                } else {
+                    self.letters.bind(at, bound);
                 }
                 (letter.topic, Some(letter.reason))
             }
@@ -343,7 +380,7 @@ fn lay_out(
     chain: usize,
     slot: usize,
     now_ms: i64,
-    mut choose: impl FnMut(Option<&[u8]>) -> Option<i32>,
+    mut choose: impl FnMut(Option<&[u8]>, Option<i32>) -> Option<i32>,
     messages: &mut Vec<Outgoing>,
     laid: &mut Vec<Laid>,
 ) {
@@ -355,7 +392,7 @@ fn lay_out(
             continue;
         }
         let key = batch.key(index);
-        let Some(partition) = choose(key) else { continue };
+        let Some(partition) = choose(key, seat.bound(index)) else { continue };
         let place = Place::record(slot, index);
         messages.push(Outgoing::new(place, partition, key, batch.payload(index)));
         let goes_alone = batch.has_own_time(index)

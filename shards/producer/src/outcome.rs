@@ -22,6 +22,23 @@ pub(crate) enum Outcome {
     Permanent(Failed),
 }
 
+/// True for a broker's answer after which the records are sent again: nothing of their partition
+/// may go before them.
+pub(crate) fn stops_partition(code: Code) -> bool {
+    let is_brokers = code > Error::RD_KAFKA_RESP_ERR__END as Code;
+    match outcome_of(code) {
+        // librdkafka's own code, for what it reads in a broker's answer.
+        Outcome::Neighbour => true,
+        Outcome::Retriable | Outcome::TooLarge => is_brokers,
+        Outcome::TakenBack | Outcome::TopicUnknown | Outcome::Permanent(_) => false,
+    }
+}
+
+/// True if a record that librdkafka refused when it was handed over is handed over again.
+pub(crate) fn is_offered_again(code: Code) -> bool {
+    !matches!(outcome_of(code), Outcome::TooLarge | Outcome::Permanent(_))
+}
+
 /// Reads an error code. What is not known to be permanent is retriable: nothing is lost by accident.
 pub(crate) fn outcome_of(code: Code) -> Outcome {
     const PERMANENT: &[(Error, Failed)] = &[

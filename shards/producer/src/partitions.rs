@@ -5,6 +5,9 @@
 //! (too large, say) with others already on the way, these would be taken, and its records, sent
 //! again, would stand behind them. Behind an acknowledged record the broker refuses what does not
 //! continue, and order is kept.
+//!
+//! A record that was on its way to a partition and is sent again is *bound*: it goes to the same
+//! one. On another it would stand behind records that came after it and were taken there.
 
 use std::time::{Duration, Instant};
 
@@ -129,11 +132,16 @@ impl Partitions {
 
 impl Choice<'_> {
     /// The partition for the next record; -1: librdkafka shall ask our partitioner; `None`: the
-    /// record has to wait.
+    /// record has to wait. `bound`: where it was before.
     #[inline]
-    pub(crate) fn next(&mut self, key: Option<&[u8]>) -> Option<i32> {
-        let chosen = match (self.asks, key, self.open) {
-            (false, None, Some(open)) if self.partitions.fresh_count == 0 => return Some(open),
+    pub(crate) fn next(&mut self, key: Option<&[u8]>, bound: Option<i32>) -> Option<i32> {
+        let chosen = match (bound, self.asks, key, self.open) {
+            (None, false, None, Some(open)) if self.partitions.fresh_count == 0 => {
+                return Some(open);
+            }
+            (Some(at), ..) if (at as usize) < self.partitions.openings.len() => {
+                self.partitions.enter(at)
+            }
             _ => self.next_of_some(key),
         };
         self.holds |= chosen.is_none();
@@ -175,7 +183,7 @@ mod tests {
     use super::*;
 
     fn chosen(choice: &mut Choice<'_>, records: usize) -> Vec<Option<i32>> {
-        (0..records).map(|_| choice.next(None)).collect()
+        (0..records).map(|_| choice.next(None, None)).collect()
     }
 
     #[test]
@@ -214,9 +222,34 @@ mod tests {
         let mut partitions = Partitions::new(0);
         let mut choice = partitions.choose(now, 1, 0, 0);
         choice.asks = false;
-        assert_eq!(choice.next(Some(b"a")), Some(0));
-        assert_eq!(choice.next(Some(b"b")), None);
+        assert_eq!(choice.next(Some(b"a"), None), Some(0));
+        assert_eq!(choice.next(Some(b"b"), None), None);
         assert!(choice.holds);
+    }
+
+    #[test]
+    fn a_record_that_is_sent_again_goes_where_it_was() {
+        let now = Instant::now();
+        let mut partitions = Partitions::new(0);
+        partitions.choose(now, 3, 0, 0);
+        (0..3).for_each(|partition| partitions.open(partition));
+        let mut choice = partitions.choose(now, 3, 0, 0);
+        assert_eq!(choice.next(None, Some(2)), Some(2));
+        assert_eq!(choice.next(Some(b"a"), Some(2)), Some(2));
+        // None is beside it at present, and one record opens it.
+        partitions.close_all();
+        let mut choice = partitions.choose(now, 0, 0, 0);
+        assert_eq!(choice.next(None, Some(2)), Some(2));
+        assert_eq!(choice.next(None, Some(2)), None);
+        assert!(choice.holds);
+        assert_eq!(choice.next(None, Some(1)), Some(1));
+    }
+
+    #[test]
+    fn where_a_record_was_means_nothing_before_the_partitions_are_known() {
+        let mut partitions = Partitions::new(0);
+        let mut choice = partitions.choose(Instant::now(), 0, 0, 0);
+        assert_eq!(choice.next(None, Some(0)), Some(-1));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use corndog_pipeline::batch::Delivery;
 use corndog_pipeline::control::Level;
 use corndog_pipeline::counters::Failed;
 use corndog_pipeline::record;
+use corndog_pipeline::topics::TopicIndex;
 use rdkafka_sys::rd_kafka_resp_err_t;
 
 use crate::desk::{Failure, Stall};
@@ -227,6 +228,7 @@ impl Shard {
                 let is_over = desk.stall.is_some_and(|stall| now >= stall.until);
                 if is_over && desk.sent_count == 0 {
                     desk.stall = None;
+                    self.flight.restart(TopicIndex::new(topic));
                     self.produce_again(Some(topic), now);
                 }
             }

@@ -3,8 +3,8 @@
 //! Order per topic and partition is kept whatever fails: a topic with a failed record *stalls*.
 //! Nothing more of it is handed over until every record that was is reported; then all that were
 //! not acknowledged are sent again, oldest batch first. What librdkafka still queues behind a
-//! failed record is taken back (purged) so that it cannot overtake. A fatal error does the same to
-//! all topics and makes a new client.
+//! failed record cannot overtake: its partition is stopped (`brake.rs`), and it is taken back
+//! (purged). A fatal error does the same to all topics and makes a new client.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::conf::ClientConf;
 use crate::desk::{Desk, Failure, Stall};
 use crate::letters::Letters;
 use crate::native::{Event, Flight};
+use crate::outcome::is_offered_again;
 use crate::place::Place;
 use crate::recovery::Rebuild;
 
@@ -215,12 +216,15 @@ impl Shard {
             let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, slot);
             let name = self.settings.topics.name(topic).unwrap_or_default();
             let failures = &mut self.desk.failures;
-            let choose = |key: Option<&[u8]>| choice.next(key);
+            let choose = |key: Option<&[u8]>, bound: Option<i32>| choice.next(key, bound);
+            let mut waits = false;
             let sent = self.flight.produce(slot, chain, name, now_ms, choose, |index, code| {
                 let place = Place::record(slot, index);
+                waits |= is_offered_again(code);
                 failures.push(Failure { place, topic, code, was_sent: false });
             });
-            if choice.holds {
+            // At once: the batches that are next might be taken.
+            if choice.holds || waits {
                 desk.stall = Some(Stall { until: now, takes_back: false });
             }
             desk.sent_count += sent;

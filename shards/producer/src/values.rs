@@ -20,6 +20,9 @@ pub(crate) const INVALID_ARGUMENT: Code =
     sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG as Code;
 /// librdkafka's own queue is full: what follows is not taken either.
 pub(crate) const QUEUE_FULL: Code = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL as Code;
+/// The topic has no such partition.
+pub(crate) const UNKNOWN_PARTITION: Code =
+    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION as Code;
 /// A fatal error was there before, whatever it was.
 pub(crate) const FATAL: Code = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__FATAL as Code;
 

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with the place")]
 
+#[path = "records/order.rs"]
+mod order;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,7 +28,7 @@ use rdkafka_sys::types::{RDKafkaApiKey, RDKafkaRespErr as Error};
 const LIMIT: Duration = Duration::from_secs(30);
 const BATCH_BYTES: usize = 4 << 20;
 const BATCHES: usize = 4;
-const NAMES: [&str; 3] = ["plain", "letters", "other"];
+const NAMES: [&str; 4] = ["plain", "letters", "other", "twofold"];
 
 /// The shard, its Kafka, and what a receiver holds of it.
 struct Rig {
@@ -41,9 +44,14 @@ struct Rig {
 
 impl Rig {
     fn start() -> Rig {
+        Rig::start_with(&[])
+    }
+
+    /// With these keys of librdkafka's beside.
+    fn start_with(keys: &[(&str, &str)]) -> Rig {
         let mock = MockCluster::new(1).unwrap();
         for name in NAMES {
-            mock.create_topic(name, 1, 1).unwrap();
+            mock.create_topic(name, if name == "twofold" { 2 } else { 1 }, 1).unwrap();
         }
         let topics = Arc::new(TopicTable::new(&NAMES.map(str::to_owned), 10));
         let (inbox, taken) = bounded(BATCHES + 4);
@@ -52,11 +60,13 @@ impl Rig {
         let counters = Arc::new(ProducerCounters::default());
         let phase = Arc::new(PhaseCell::default());
         let cores = core_affinity::get_core_ids().unwrap();
-        let conf = [("bootstrap.servers", mock.bootstrap_servers()), ("linger.ms", "50".into())];
+        let servers = mock.bootstrap_servers();
+        let ours = [("bootstrap.servers", servers.as_str()), ("linger.ms", "50")];
+        let conf = ours.iter().chain(keys);
         let thread = spawn(ProducerSettings {
             core: cores[0].id,
             cores_allowed: cores.iter().map(|core| core.id).collect(),
-            conf: conf.map(|(key, value)| (key.to_owned(), value)).to_vec(),
+            conf: conf.map(|&(key, value)| (key.to_owned(), value.to_owned())).collect(),
             batches_max: BATCHES,
             records_max: BATCH_BYTES / 128,
             topics: topics.clone(),
@@ -87,12 +97,16 @@ impl Rig {
         self.mock.request_errors(RDKafkaApiKey::Produce, errors);
     }
 
-    fn send(&self, records: &[Record<'_>], received: Timestamp) {
+    fn batch(&self, records: &[Record<'_>], received: Timestamp) -> Batch {
         let mut batch = Batch::new(0, BATCH_BYTES, self.topics.capacity());
         for record in records {
             assert!(batch.try_push(record, received));
         }
-        self.inbox.send(Arrival::Batch(batch)).unwrap();
+        batch
+    }
+
+    fn send(&self, records: &[Record<'_>], received: Timestamp) {
+        self.inbox.send(Arrival::Batch(self.batch(records, received))).unwrap();
     }
 
     /// Sends records and waits until they are home; where each stands.
@@ -132,7 +146,9 @@ impl Rig {
         conf.set("bootstrap.servers", self.mock.bootstrap_servers()).set("group.id", "test");
         let consumer: BaseConsumer = conf.create().unwrap();
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        for partition in 0..if topic == "twofold" { 2 } else { 1 } {
+            list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
         consumer.assign(&list).unwrap();
         let end = Instant::now() + LIMIT;
         let mut read = Vec::new();
