@@ -1,6 +1,9 @@
 //! Reading fields as JSON, against serde_json.
 
 mod documents;
+#[path = "reference/json.rs"]
+#[allow(dead_code, reason = "the rules' tests use the rest")]
+mod reference;
 
 use corndog_pipeline::json::{
     self, DEPTH_MAX, Document, NotJson, PathIndex, PathSet, PathSetBuilder, Step,
@@ -156,6 +159,23 @@ fn a_number_beyond_f64_is_told_when_a_value_is_built() {
     document.clear();
     assert!(document.read(&paths, b"[").is_err());
     assert_eq!(document.tree(b"[").err(), Some(NotJson::Syntax));
+}
+
+/// The rules' reference once read `01e400`: it put another number there without looking at how
+/// this one is spelled.
+#[test]
+fn numbers_beyond_f64_are_spelled_as_others_are() {
+    let (paths, _) = paths();
+    let is_json = |text: &str| Document::new().read(&paths, text.as_bytes()).is_ok();
+    for number in ["1e400", "-1E+400", "0.1e400", "10.0e999", "123e00400"] {
+        let text = format!("[{number}, {number}]");
+        assert!(is_json(&text) && reference::parse(text.as_bytes()).is_some(), "{number}");
+    }
+    for none in ["01e400", "-00e400", "1.e400", ".1e400", "1e400.", "1e400e1", "1e+-400", "+1e400"]
+    {
+        let text = format!("[{none}, null]");
+        assert!(!is_json(&text) && reference::parse(text.as_bytes()).is_none(), "{none}");
+    }
 }
 
 #[test]

@@ -20,17 +20,17 @@ fn within_range(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let (mut rest, mut is_in_string) = (text, false);
     while let Some(byte) = rest.first() {
-        let is_number = |byte: &u8| byte.is_ascii_digit() || b".eE+-".contains(byte);
+        let is_inside = |byte: &u8| byte.is_ascii_digit() || b".eE+-".contains(byte);
         let run = match byte {
             b'\\' if is_in_string => rest.len().min(2),
             _ if is_in_string || !byte.is_ascii_digit() => 1,
-            _ => rest.iter().take_while(|byte| is_number(byte)).count(),
+            _ => rest.iter().take_while(|byte| is_inside(byte)).count(),
         };
         is_in_string ^= *byte == b'"';
         let (token, after) = rest.split_at(run);
         let number = std::str::from_utf8(token).ok().and_then(|token| token.parse::<f64>().ok());
         match number {
-            Some(number) if number.is_infinite() && !is_in_string => {
+            Some(number) if number.is_infinite() && !is_in_string && is_number(token) => {
                 let step = |sum: u64, byte: &u8| (sum * 31 + u64::from(*byte)) % 99_991;
                 let sum = token.iter().fold(0, step);
                 out.extend_from_slice(format!("{}e295", 100_000 + sum).as_bytes());
@@ -40,6 +40,32 @@ fn within_range(text: &[u8]) -> Vec<u8> {
         rest = after;
     }
     out
+}
+
+/// True of a number without its sign, as RFC 8259 section 6 spells it. Rust's own reading of
+/// numbers takes more: `01` and `1.` are none here.
+fn is_number(token: &[u8]) -> bool {
+    let split = |bytes: &[u8]| {
+        let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        (digits, bytes[digits..].to_vec())
+    };
+    let (whole, mut rest) = split(token);
+    if whole == 0 || (whole > 1 && token[0] == b'0') {
+        return false;
+    }
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let (digits, behind) = split(fraction);
+        if digits == 0 {
+            return false;
+        }
+        rest = behind;
+    }
+    let Some(exponent) = rest.strip_prefix(b"e").or(rest.strip_prefix(b"E")) else {
+        return rest.is_empty();
+    };
+    let unsigned = exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
+    let (digits, behind) = split(unsigned);
+    digits > 0 && behind.is_empty()
 }
 
 /// True if no more than [`DEPTH_MAX`] brackets stand inside of each other.
