@@ -122,6 +122,7 @@ fn why_text(step: &Step, decides: bool) -> String {
         Why::NoMatch => format!("no match in {field}"),
         Why::NotJson => format!("{field} is not JSON"),
         Why::TooDeep => format!("{field} is JSON nested too deep"),
+        Why::TooCostly => format!("what the expressions ask of {field} costs too much"),
         Why::PathNull => format!("the result in {field} is null"),
     }
 }
@@ -134,6 +135,7 @@ fn why_name(why: Why) -> &'static str {
         Why::NoMatch => "no_match",
         Why::NotJson => "not_json",
         Why::TooDeep => "too_deep",
+        Why::TooCostly => "too_costly",
         Why::PathNull => "path_null",
     }
 }

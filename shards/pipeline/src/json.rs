@@ -16,12 +16,17 @@ mod members;
 mod paths;
 mod scan;
 mod text;
+mod tree;
 
 use std::sync::Arc;
 
 pub use members::{Elements, Members};
 pub use paths::{PathIndex, PathSet, PathSetBuilder, Step};
 pub use text::{escape, string};
+pub use tree::Tree;
+pub(crate) use tree::{Steps, TEXT_BYTES_PER_STEP, TooCostly, parse};
+
+use crate::expression::Constants;
 
 /// Objects and arrays in each other.
 pub const DEPTH_MAX: usize = 64;
@@ -35,6 +40,8 @@ pub enum NotJson {
     TooDeep,
     /// It holds a number beyond an f64, and an expression that is more than a path asked for it.
     NumberRange,
+    /// It is, but what expressions that are more than a path ask of it costs too much.
+    TooCostly,
 }
 
 /// Bytes of a field, from `start` to before `end`.
@@ -92,6 +99,9 @@ pub struct Document {
     /// A key without its escapes.
     key: Vec<u8>,
     tree: Option<Result<Arc<jmespath::Variable>, NotJson>>,
+    /// What expressions on `tree` may still cost.
+    steps: Steps,
+    constants: Constants,
     /// For whoever merges into this field.
     pub(crate) splice: crate::merge::Scratch,
 }
@@ -105,6 +115,8 @@ impl Default for Document {
             levels: [scan::Level::default(); DEPTH_MAX],
             key: Vec::new(),
             tree: None,
+            steps: Steps::default(),
+            constants: Constants::default(),
             splice: crate::merge::Scratch::default(),
         }
     }
@@ -163,19 +175,26 @@ impl Document {
         Some(*place)
     }
 
-    /// The field as a value, built at most once per message. The field must have been read.
+    /// Where the value of a path lies that is one step longer than that of `outer`.
+    pub(crate) fn member_place(&self, outer: &Place, path: PathIndex) -> Option<Place> {
+        let place = self.places.get(path.number())?;
+        let is_inside = place.occurrence != 0 && place.container == outer.occurrence;
+        is_inside.then_some(*place)
+    }
+
+    /// The field as a value, built at most once per message, and what may be spent on it. The field
+    /// must have been read.
     ///
     /// Cost:   allocates; some 40 ns per number in it.
-    /// Errors: what `read` said; [`NotJson::NumberRange`].
-    pub fn tree(&mut self, field: &[u8]) -> Result<&Arc<jmespath::Variable>, NotJson> {
+    /// Errors: what `read` said; [`NotJson::NumberRange`]; [`NotJson::TooCostly`].
+    pub fn tree(&mut self, field: &[u8]) -> Result<Tree<'_>, NotJson> {
         let outcome = self.outcome.unwrap_or(Err(NotJson::Syntax));
         let built = self.tree.get_or_insert_with(|| {
             outcome?;
-            // It is JSON, not too deep: only the range of a number is left to complain about.
-            let tree = serde_json::from_slice(field).map_err(|_| NotJson::NumberRange)?;
-            Ok(Arc::new(tree))
+            tree::build(field, &mut self.steps)
         });
-        built.as_ref().map_err(|why| *why)
+        let value = built.as_ref().map_err(|why| *why)?;
+        Ok(Tree { value, steps: &mut self.steps, constants: &self.constants })
     }
 
     /// Notes that the value of `node` starts at `start`.

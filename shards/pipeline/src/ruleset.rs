@@ -136,6 +136,8 @@ pub enum Why {
     NotJson,
     /// The field is JSON nested too deep to be read.
     TooDeep,
+    /// The field is JSON, but what the expressions ask of it costs too much.
+    TooCostly,
     /// The expression's result is null.
     PathNull,
     /// It matches.
@@ -328,6 +330,7 @@ impl RuleSet {
             Matcher::Expression(expression) => {
                 match expression.evaluate(&plan.paths, document, field, &mut buffers.value) {
                     Answer::NotJson(NotJson::TooDeep) => Why::TooDeep,
+                    Answer::NotJson(NotJson::TooCostly) => Why::TooCostly,
                     Answer::NotJson(NotJson::Syntax | NotJson::NumberRange) => Why::NotJson,
                     Answer::Null => Why::PathNull,
                     Answer::Other => Why::Matched,
