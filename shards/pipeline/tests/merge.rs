@@ -159,6 +159,14 @@ fn keys_that_repeat_are_made_one() {
 }
 
 #[test]
+fn many_keys_that_repeat_are_made_one() {
+    let tree: Value = (0..2000).map(|n| (format!("k{n}"), json!({"x": n}))).collect();
+    let member = |n: usize| format!("\"k{}\":{{\"y\":{n}}}", n * 7 % 3000);
+    let members: Vec<_> = (0..9000).map(member).collect();
+    check(&format!("{{{}}}", members.join(",")), &tree, "");
+}
+
+#[test]
 fn keys_may_be_made_of_message_data() {
     assert_eq!(
         merged(r#"{"kT":{"x":1}}"#, json!({"$k": {"y": "$v"}, "z": 1})),

@@ -5,13 +5,21 @@ use serde_json::Value;
 use super::MergeRefused;
 use super::tree::{Leaf, Tree};
 use crate::json::{
-    self, Document, Elements, Members, PathIndex, PathSet, PathSetBuilder, Place, Span, Step,
+    self, Document, Elements, PathIndex, PathSet, PathSetBuilder, Place, Span, Step,
 };
 
 /// What is merged.
 #[derive(Debug, Clone)]
 pub(super) struct Splice<T> {
-    members: Vec<Member<T>>,
+    members: Members<T>,
+}
+
+/// The members of an object, in their order.
+#[derive(Debug, Clone)]
+struct Members<T> {
+    list: Vec<Member<T>>,
+    /// Where the target may have them, sorted.
+    paths: Box<[PathIndex]>,
 }
 
 #[derive(Debug, Clone)]
@@ -35,7 +43,7 @@ enum Shape<T> {
     Scalar,
     Text(T),
     Array(Vec<Patch<T>>),
-    Object(Vec<Member<T>>),
+    Object(Members<T>),
 }
 
 /// One place of the target that changes: its bytes from `old` are replaced by those in `new`.
@@ -60,7 +68,9 @@ impl<T> Splice<T> {
     pub(super) fn new(tree: Tree<T>, paths: &mut PathSetBuilder) -> Splice<T> {
         match Patch::new(tree, Some((PathIndex::ROOT, paths))).shape {
             Shape::Object(members) => Splice { members },
-            Shape::Scalar | Shape::Text(_) | Shape::Array(_) => Splice { members: Vec::new() },
+            Shape::Scalar | Shape::Text(_) | Shape::Array(_) => {
+                Splice { members: Members::new(Vec::new()) }
+            }
         }
     }
 
@@ -118,11 +128,19 @@ impl<T> Patch<T> {
                     };
                     patches.push(Member { name, path, patch });
                 }
-                Shape::Object(patches)
+                Shape::Object(Members::new(patches))
             }
         };
         let constant = shape.constant();
         Patch { shape, constant }
+    }
+}
+
+impl<T> Members<T> {
+    fn new(list: Vec<Member<T>>) -> Members<T> {
+        let mut paths: Vec<_> = list.iter().filter_map(|member| member.path).collect();
+        paths.sort_unstable();
+        Members { list, paths: paths.into() }
     }
 }
 
@@ -142,7 +160,7 @@ impl<T> Shape<T> {
             }
             Shape::Object(members) => {
                 json.push(b'{');
-                for (number, member) in members.iter().enumerate() {
+                for (number, member) in members.list.iter().enumerate() {
                     json.extend_from_slice(comma(number == 0));
                     json.extend_from_slice(&member.name);
                     json.extend_from_slice(member.patch.constant.as_deref()?);
@@ -172,14 +190,14 @@ type Outcome = Result<(), MergeRefused>;
 
 impl<R> Splicer<'_, R> {
     /// Merges members into the object at `place`.
-    fn object<T>(&mut self, path: PathIndex, place: &Place, members: &[Member<T>]) -> Outcome
+    fn object<T>(&mut self, path: PathIndex, place: &Place, members: &Members<T>) -> Outcome
     where
         R: FnMut(&T, &mut Vec<u8>) -> bool,
     {
         let mut is_empty = place.is_empty();
-        for member in members {
+        for member in &members.list {
             let Some(path) = member.path else { continue };
-            if let Some(place) = self.document.place(self.paths, path) {
+            if let Some(place) = self.document.member_place(place, path) {
                 self.value(path, &place, &member.patch)?;
                 continue;
             }
@@ -191,7 +209,7 @@ impl<R> Splicer<'_, R> {
             is_empty = false;
         }
         if place.holds_twice {
-            self.remove_earlier(path, place, members);
+            self.remove_earlier(path, place, &members.paths);
         }
         Ok(())
     }
@@ -249,9 +267,9 @@ impl<R> Splicer<'_, R> {
     }
 
     /// Of touched keys that stand more than once in the object at `place`, removes all but the last.
-    fn remove_earlier<T>(&mut self, path: PathIndex, place: &Place, members: &[Member<T>]) {
+    fn remove_earlier(&mut self, path: PathIndex, place: &Place, touched: &[PathIndex]) {
         let mut removed_from = None;
-        for (key, value) in Members::new(self.msg, place.span.start) {
+        for (key, value) in json::Members::new(self.msg, place.span.start) {
             // There is always one more member behind: the last one of this key.
             if let Some(start) = removed_from.take() {
                 let at = self.scratch.new.len();
@@ -260,9 +278,8 @@ impl<R> Splicer<'_, R> {
             }
             let text = &mut self.scratch.text;
             let Some(path) = self.paths.member(path, key.of(self.msg), text) else { continue };
-            let is_touched = members.iter().any(|member| member.path == Some(path));
-            let last = self.document.place(self.paths, path);
-            if is_touched && last.is_some_and(|last| last.span != value) {
+            let Some(last) = self.document.member_place(place, path) else { continue };
+            if last.is_twice && last.span != value && touched.binary_search(&path).is_ok() {
                 removed_from = Some(key.start);
             }
         }
@@ -301,7 +318,7 @@ impl<R> Splicer<'_, R> {
             }
             (None, Shape::Object(members)) => {
                 self.scratch.new.push(b'{');
-                for (number, member) in members.iter().enumerate() {
+                for (number, member) in members.list.iter().enumerate() {
                     self.scratch.new.extend_from_slice(comma(number == 0));
                     self.scratch.new.extend_from_slice(&member.name);
                     self.whole(&member.patch)?;
