@@ -26,6 +26,9 @@ use tree::Tree;
 /// Objects and arrays in each other, in what is merged.
 pub const NESTING_MAX: usize = 64;
 
+/// Keys of a merge of which one is made of message data: all are looked up anew for each message.
+pub const MADE_KEYS_MAX: usize = 256;
+
 /// A compiled merge. `T` is what a string with variables is compiled to.
 #[derive(Debug, Clone)]
 pub struct Merge<T>(Plan<T>);
@@ -63,6 +66,12 @@ impl<T> Merge<T> {
             return Err("a table of keys and values is needed".into());
         }
         let tree = Tree::compile(tree, 0, &mut leaf)?;
+        if tree.has_made_keys() && tree.key_count() > MADE_KEYS_MAX {
+            return Err(format!(
+                "a merge with a template as a key has at most {MADE_KEYS_MAX} keys; name them, or leave \
+                 some out"
+            ));
+        }
         Ok(Merge(if tree.has_made_keys() {
             Plan::PerMessage(tree)
         } else {
@@ -74,7 +83,8 @@ impl<T> Merge<T> {
     /// string is for this message, and says whether it could; `out` is emptied first.
     ///
     /// Units:  `out` gets at most `bytes_max` bytes.
-    /// Cost:   one copy; no allocation once warmed up, but for arrays into arrays and made keys.
+    /// Cost:   one copy; no allocation once warmed up, but for arrays into arrays, and
+    ///         for made keys: with these, the merge is compiled anew for each message.
     /// Errors: `out` is then empty.
     pub fn apply(
         &self,

@@ -168,7 +168,7 @@ impl Template {
     /// become U+FFFD, and a variable that the message does not have is false.
     ///
     /// Cost:   plain variables: a copy of each piece, and no allocation but for `out`. Else some
-    ///         microseconds.
+    ///         microseconds, and allocations: that is the handlebars crate's way.
     /// Errors: `false` if it would be longer; `out` then holds a part.
     pub fn render(&self, variables: &Variables<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
         match &self.0 {

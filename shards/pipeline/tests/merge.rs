@@ -223,6 +223,10 @@ fn wrong_trees_are_one_sentence() {
         assert_eq!(compile(wrong), "a table of keys and values is needed");
     }
     assert_eq!(compile(json!({"a": "$unknown"})), "the variable unknown is unknown");
+    let many = |count| (0..count).map(|n| (format!("k{n}"), json!([{"$k": 1}]))).collect::<Value>();
+    let sentence = "a merge with a template as a key has at most 256 keys";
+    assert!(compile(many(129)).starts_with(sentence));
+    assert!(Merge::compile(&many(128), &mut PathSetBuilder::new(), leaf).is_ok());
     let deep = (0..100).fold(json!(1), |inner, _| json!({"a": inner}));
     assert_eq!(compile(deep), "nested deeper than 64");
 }

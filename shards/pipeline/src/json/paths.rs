@@ -41,9 +41,9 @@ pub struct PathSet {
 struct Node {
     /// `None`: the root.
     container: Option<usize>,
-    /// Sorted by length, then by bytes, once built.
+    /// Sorted by length, then by bytes.
     keys: Vec<(Box<[u8]>, usize)>,
-    /// Sorted, once built.
+    /// Sorted.
     indexes: Vec<(usize, usize)>,
 }
 
@@ -79,12 +79,14 @@ impl PathSetBuilder {
         let node = &mut self.nodes[path.0];
         match step {
             Step::Key(key) => {
-                node.keys.push((key.as_bytes().into(), number));
-                node.keys.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+                let key = key.as_bytes();
+                let order =
+                    |(known, _): &(Box<[u8]>, usize)| (known.len(), &**known) < (key.len(), key);
+                node.keys.insert(node.keys.partition_point(order), (key.into(), number));
             }
             Step::Index(index) => {
-                node.indexes.push((*index, number));
-                node.indexes.sort_unstable();
+                let at = node.indexes.partition_point(|(known, _)| known < index);
+                node.indexes.insert(at, (*index, number));
             }
         }
         PathIndex(number)

@@ -69,6 +69,15 @@ impl<T> Tree<T> {
         }
     }
 
+    /// Keys in it, at all levels.
+    pub(super) fn key_count(&self) -> usize {
+        match self {
+            Tree::Constant(_) | Tree::Text(_) => 0,
+            Tree::Array(elements) => elements.iter().map(Tree::key_count).sum(),
+            Tree::Object(members) => members.iter().map(|(_, value)| 1 + value.key_count()).sum(),
+        }
+    }
+
     /// The tree for one message, of at most `bytes_left` bytes of text. What is not UTF-8 becomes
     /// U+FFFD.
     pub(super) fn instantiate(
