@@ -34,7 +34,7 @@ const SEARCHED_LONG_BYTES: usize = 2;
 const BEST_STEPS: usize = 8;
 
 /// What a key costs that is copied, and a member.
-const KEY_STEPS: usize = 16;
+const KEY_STEPS: usize = 28;
 const MEMBER_STEPS: usize = 40;
 
 /// Functions that take an expression, and as which argument.
