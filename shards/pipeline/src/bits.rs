@@ -55,6 +55,11 @@ impl Bits {
         Some(index * WORD_BITS + word.trailing_zeros() as usize)
     }
 
+    /// True if a number is in both sets.
+    pub fn meets(&self, other: &Bits) -> bool {
+        self.words.iter().zip(&other.words).any(|(word, other)| word & other != 0)
+    }
+
     /// Makes it the same set as `other`, which has the same capacity.
     ///
     /// Panics: if the capacities differ.
@@ -91,6 +96,7 @@ mod tests {
         let mut copy = Bits::new(130);
         copy.copy_from(&bits);
         assert_eq!(copy, bits);
+        assert!(copy.meets(&bits) && !copy.meets(&Bits::new(130)));
         copy.clear();
         assert_eq!(copy.next_from(0), None);
     }

@@ -131,6 +131,7 @@ impl<'c> Compiler<'c> {
         if let Some(pattern) = pattern
             && (needs_groups || !pattern.is_always())
         {
+            let pattern = if needs_groups { pattern.with_groups() } else { pattern };
             self.fields[field].patterns.push((index, pattern));
         }
         let name = match config.name.as_str() {

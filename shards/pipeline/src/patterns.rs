@@ -5,13 +5,16 @@
 //!  all others:              one automaton for those that start with `^`,     (the pass)
 //!                           one for those that a filter of literals finds,
 //!                           one for the rest
+//!  the winner's groups:     asked for afterwards                             (groups)
 //! ```
+//!
+//! Whoever writes the messages cannot make a search long: each of these has a cost per byte that no
+//! input exceeds, and sets of patterns whose sum is above `COST_NS_MAX` are refused.
 //!
 //! Each automaton exists twice. A field that is ASCII, as most are, is searched by one whose
 //! classes and word boundaries are ASCII's: the same answers, from much smaller tables. For all
 //! other fields, invalid UTF-8 included, characters are first translated to bytes, and there is one
-//! for those. No DFA can have Unicode's word boundaries: there they are left out, and what is found
-//! is looked at again.
+//! for those.
 //!
 //! The answers are those of the regex crate, pattern by pattern, on bytes.
 
@@ -19,25 +22,30 @@ mod alone;
 mod alphabet;
 mod automaton;
 mod cost;
+mod dense;
+mod graph;
+mod groups;
+mod lazy;
+mod literals;
+mod looks;
 mod pass;
 mod pattern;
+mod positions;
 mod shape;
-
-use regex_automata::Input;
-use regex_automata::meta::Cache;
-use regex_automata::util::primitives::NonMaxUsize;
 
 use crate::bits::Bits;
 use alone::Literal;
+use automaton::TooLarge;
+use groups::{Groups, GroupsScratch};
 use pass::{Pass, PassScratch};
 
 pub use pattern::{PATTERN_BYTES_MAX, PATTERN_NEST_MAX, PATTERN_TEXT_BYTES_MAX, Pattern};
 
 /// Bytes of cache for the states of one automaton on one shard.
-pub const AUTOMATON_CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const AUTOMATON_CACHE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Single patterns with caches of their own, on one shard.
-const LIVE_CACHES_MAX: usize = 64;
+/// Nanoseconds that the patterns on one field may take for each of its bytes, whatever they are.
+pub const COST_NS_MAX: usize = 48;
 
 /// All regexes on one field, compiled; shared by the shards.
 #[derive(Debug)]
@@ -45,69 +53,124 @@ pub struct PatternSet {
     members: Vec<Member>,
     /// Members that are tried one by one, in order.
     alone: Vec<usize>,
+    /// Finds members.
     pass: Option<Pass>,
-    slots_max: usize,
+    first_in_pass: usize,
 }
 
 #[derive(Debug)]
 struct Member {
     rule: usize,
-    pattern: Pattern,
     matcher: Matcher,
+    groups: Option<Groups>,
 }
 
-/// How one member is tried alone.
+/// How one member is tried.
 #[derive(Debug)]
 enum Matcher {
     Always,
     Literal(Literal),
-    Regex,
+    Alone(Box<Pass>),
+    InPass,
 }
 
 /// What one shard needs to search: caches and buffers, used again for each field.
 #[derive(Debug)]
 pub struct PatternScratch {
     pass: Option<PassScratch>,
-    live: LiveCaches,
-    slots: Vec<Option<NonMaxUsize>>,
+    /// By member, of those that are tried alone.
+    alone: Vec<Option<PassScratch>>,
+    groups: GroupsScratch,
 }
 
 impl PatternSet {
     /// Puts patterns together, each with its rule's number; numbers ascend.
     ///
-    /// Errors: one sentence; together they are too large.
+    /// Errors: one sentence; together they are too large, or could be made to search too long.
     pub fn new(members: Vec<(usize, Pattern)>) -> Result<PatternSet, String> {
-        Self::with_cache_bytes(members, AUTOMATON_CACHE_BYTES_MAX)
+        Self::with_limits(members, AUTOMATON_CACHE_BYTES_MAX, COST_NS_MAX)
     }
 
-    /// As `new`, with so many bytes for each automaton's states, or as few as it can run with.
+    /// As `new`, with so many bytes for each automaton's states, or as few as it can run with, and
+    /// so many nanoseconds for each byte of a field.
     ///
-    /// Errors: one sentence; together they are too large.
-    pub fn with_cache_bytes(
+    /// Errors: as `new`.
+    pub fn with_limits(
         members: Vec<(usize, Pattern)>,
         cache_bytes: usize,
+        cost_ns_max: usize,
     ) -> Result<PatternSet, String> {
         debug_assert!(members.is_sorted_by(|(rule, _), (next, _)| rule < next));
-        let slots = members.iter().map(|(_, pattern)| pattern.regex.group_info().slot_len());
-        let slots_max = slots.max().unwrap_or(0);
-        let members: Vec<Member> = members
-            .into_iter()
-            .map(|(rule, pattern)| Member { rule, matcher: Matcher::new(&pattern), pattern })
-            .collect();
-        let chosen = cost::choose(&members);
-        let pass = match &chosen.pass[..] {
+        let hirs: Vec<_> =
+            members.iter().map(|(_, pattern)| shape::without_captures(&pattern.hir)).collect();
+        let chosen = cost::choose(&hirs);
+        let set = Self::build(&members, hirs, chosen, cache_bytes).map_err(|TooLarge| {
+            "the regexes on one field are too large together; make them simpler, bound their \
+             repetitions lower, or say (?-u) where no Unicode is meant"
+                .to_owned()
+        })?;
+        let cost = set.cost();
+        if cost > cost_ns_max {
+            return Err(format!(
+                "a message could make the regexes on one field search for {cost} ns per byte, and \
+                 at most {cost_ns_max} are allowed; use fewer, start them with ^, or bound their \
+                 repetitions lower"
+            ));
+        }
+        Ok(set)
+    }
+
+    fn build(
+        members: &[(usize, Pattern)],
+        hirs: Vec<regex_syntax::hir::Hir>,
+        chosen: cost::Chosen,
+        cache_bytes: usize,
+    ) -> Result<PatternSet, TooLarge> {
+        let together: Vec<_> =
+            chosen.pass.iter().map(|member| (*member, hirs[*member].clone())).collect();
+        let pass = match &together[..] {
             [] => None,
-            together => Some(Pass::new(&members, together, cache_bytes)?),
+            together => Some(Pass::new(together, cache_bytes)?),
         };
-        Ok(PatternSet { members, alone: chosen.alone, pass, slots_max })
+        let mut built = Vec::with_capacity(members.len());
+        for ((rule, pattern), (member, hir)) in members.iter().zip(hirs.into_iter().enumerate()) {
+            let plain = shape::plain(&shape::trimmed(hir.clone()));
+            let matcher = match plain {
+                _ if pattern.is_always() => Matcher::Always,
+                Some(plain) => Matcher::Literal(Literal::new(plain)),
+                None if together.iter().any(|(in_pass, _)| *in_pass == member) => Matcher::InPass,
+                None => Matcher::Alone(Box::new(Pass::new(&[(member, hir)], cache_bytes)?)),
+            };
+            let groups = || Groups::new(&pattern.hir, pattern.groups().len());
+            let groups = pattern.wants_groups.then(groups).transpose()?;
+            built.push(Member { rule: *rule, matcher, groups });
+        }
+        let first_in_pass = chosen.pass.first().copied().unwrap_or(0);
+        Ok(PatternSet { members: built, alone: chosen.alone, pass, first_in_pass })
+    }
+
+    /// Nanoseconds for each byte of a field, at most, about: all searches, and one pattern's groups.
+    pub fn cost(&self) -> usize {
+        let alone = self.alone.iter().map(|member| match &self.members[*member].matcher {
+            Matcher::Alone(pass) => pass.cost(),
+            Matcher::Literal(_) => alone::SEARCH_NS,
+            Matcher::Always | Matcher::InPass => 0,
+        });
+        let groups = self.members.iter().filter_map(|member| member.groups.as_ref());
+        let groups = groups.map(Groups::cost).max().unwrap_or(0);
+        self.pass.as_ref().map_or(0, Pass::cost) + alone.sum::<usize>() + groups
     }
 
     /// What one shard needs.
     pub fn scratch(&self) -> PatternScratch {
+        let alone = self.members.iter().map(|member| match &member.matcher {
+            Matcher::Alone(pass) => Some(pass.scratch()),
+            Matcher::Always | Matcher::Literal(_) | Matcher::InPass => None,
+        });
         PatternScratch {
             pass: self.pass.as_ref().map(Pass::scratch),
-            live: LiveCaches::new(self.members.len()),
-            slots: vec![None; self.slots_max],
+            alone: alone.collect(),
+            groups: GroupsScratch::default(),
         }
     }
 
@@ -118,7 +181,7 @@ impl PatternSet {
 
     /// The first rule that is in the pass; `None` if no rule is.
     pub fn pass(&self) -> Option<usize> {
-        self.pass.as_ref().map(|pass| self.members[pass.first()].rule)
+        self.pass.as_ref().map(|_| self.members[self.first_in_pass].rule)
     }
 
     /// Patterns in the set.
@@ -131,35 +194,51 @@ impl PatternSet {
         self.members.len() - self.alone.len()
     }
 
-    /// Bytes that one shard's caches may grow to. A single pattern's search has one for each
-    /// direction.
+    /// Bytes that one shard's caches may grow to.
     pub fn scratch_bytes_max(&self) -> usize {
-        let automatons = self.pass.as_ref().map_or(0, Pass::automaton_count);
-        let live = self.members.len().min(LIVE_CACHES_MAX);
-        automatons * AUTOMATON_CACHE_BYTES_MAX + live * 2 * pattern::PATTERN_CACHE_BYTES_MAX
+        let alone = self.members.iter().map(|member| match &member.matcher {
+            Matcher::Alone(pass) => pass.lazy_count(),
+            Matcher::Always | Matcher::Literal(_) | Matcher::InPass => 0,
+        });
+        let lazy = self.pass.as_ref().map_or(0, Pass::lazy_count) + alone.sum::<usize>();
+        lazy * AUTOMATON_CACHE_BYTES_MAX
     }
 
     /// Runs the pass: inserts the rules' numbers of all patterns in it that match.
     ///
-    /// Cost:   a step per byte and automaton; none where a filter finds nothing. A field that asks
-    ///         for too many new states is tried pattern by pattern.
+    /// Cost:   a step per byte and automaton; none where a filter finds nothing.
     pub fn search(&self, scratch: &mut PatternScratch, field: &[u8], matched: &mut Bits) {
-        let PatternScratch { pass: Some(pass_scratch), live, .. } = scratch else { return };
-        if let Some(pass) = &self.pass {
-            pass.search(pass_scratch, field, matched, |member| {
-                self.members[member].is_match(member, live, field)
-            });
+        if let (Some(pass), Some(scratch)) = (&self.pass, &mut scratch.pass) {
+            pass.search(scratch, field, |member| _ = matched.insert(self.members[member].rule));
         }
     }
 
     /// Tries one member, whether it is in the pass or not.
     ///
-    /// Cost:   one search; a cache is made if it has none and needs one.
+    /// Cost:   one search; that of the pass, if it is in it.
     pub fn is_match(&self, member: usize, scratch: &mut PatternScratch, field: &[u8]) -> bool {
-        self.members[member].is_match(member, &mut scratch.live, field)
+        let PatternScratch { pass, alone, .. } = scratch;
+        let mut is_found = false;
+        let mut report = |found: usize| is_found |= found == member;
+        match &self.members[member].matcher {
+            Matcher::Always => return true,
+            Matcher::Literal(literal) => return literal.is_match(field),
+            Matcher::Alone(alone_pass) => {
+                if let Some(scratch) = &mut alone[member] {
+                    alone_pass.search(scratch, field, &mut report);
+                }
+            }
+            Matcher::InPass => {
+                if let (Some(in_pass), Some(scratch)) = (&self.pass, pass) {
+                    in_pass.search(scratch, field, &mut report);
+                }
+            }
+        }
+        is_found
     }
 
-    /// Where a member's groups matched, by number; empty if it does not match.
+    /// Where a member's groups matched, by number; empty if it does not match, or if its groups are
+    /// not wanted.
     pub fn captures(
         &self,
         member: usize,
@@ -167,85 +246,9 @@ impl PatternSet {
         field: &[u8],
         spans: &mut Vec<Option<(usize, usize)>>,
     ) {
-        let regex = &self.members[member].pattern.regex;
-        let slots = &mut scratch.slots[..regex.group_info().slot_len()];
-        let cache = scratch.live.cache(member, &self.members[member].pattern);
         spans.clear();
-        if regex.search_slots_with(cache, &Input::new(field), slots).is_some() {
-            let pairs = slots.chunks_exact(2);
-            spans.extend(pairs.map(|pair| Some((pair[0]?.get(), pair[1]?.get()))));
+        if let Some(groups) = &self.members[member].groups {
+            groups.find(&mut scratch.groups, field, spans);
         }
-    }
-}
-
-impl Matcher {
-    fn new(pattern: &Pattern) -> Matcher {
-        if pattern.is_always() {
-            return Matcher::Always;
-        }
-        let hir = shape::trimmed(shape::without_captures(&pattern.hir));
-        shape::plain(&hir).map_or(Matcher::Regex, |plain| Matcher::Literal(Literal::new(plain)))
-    }
-}
-
-impl Member {
-    fn is_match(&self, member: usize, live: &mut LiveCaches, field: &[u8]) -> bool {
-        match &self.matcher {
-            Matcher::Always => true,
-            Matcher::Literal(literal) => literal.is_match(field),
-            Matcher::Regex => {
-                let cache = live.cache(member, &self.pattern);
-                let input = Input::new(field).earliest(true);
-                self.pattern.regex.search_half_with(cache, &input).is_some()
-            }
-        }
-    }
-}
-
-/// Caches of single patterns, made when they are first used: the last used ones live.
-#[derive(Debug)]
-struct LiveCaches {
-    /// Where each member's cache is.
-    places: Vec<Option<usize>>,
-    live: Vec<LiveCache>,
-    now: u64,
-}
-
-#[derive(Debug)]
-struct LiveCache {
-    member: usize,
-    used: u64,
-    cache: Cache,
-}
-
-impl LiveCaches {
-    fn new(member_count: usize) -> LiveCaches {
-        LiveCaches { places: vec![None; member_count], live: Vec::new(), now: 0 }
-    }
-
-    fn cache(&mut self, member: usize, pattern: &Pattern) -> &mut Cache {
-        let place = self.places[member].unwrap_or_else(|| self.make(member, pattern));
-        self.now += 1;
-        let live = &mut self.live[place];
-        live.used = self.now;
-        &mut live.cache
-    }
-
-    #[cold]
-    fn make(&mut self, member: usize, pattern: &Pattern) -> usize {
-        let place = if self.live.len() < LIVE_CACHES_MAX {
-            self.live.push(LiveCache { member, used: 0, cache: pattern.regex.create_cache() });
-            self.live.len() - 1
-        } else {
-            let oldest = self.live.iter().enumerate().min_by_key(|(_, live)| live.used);
-            let place = oldest.map_or(0, |(place, _)| place);
-            let live = &mut self.live[place];
-            self.places[live.member] = None;
-            live.member = member;
-            live.cache.reset(&pattern.regex);
-            place
-        };
-        self.places[member] = Some(place);
-        place
     }
 }

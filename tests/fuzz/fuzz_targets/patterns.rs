@@ -16,11 +16,12 @@ fuzz_target!(|input: &[u8]| {
     let mut parts = rest.split(|byte| *byte == 0);
     let texts = parts.next().unwrap_or_default().split(|byte| *byte == b'\n');
     let texts = texts.filter_map(|text| std::str::from_utf8(text).ok()).take(PATTERNS_MAX);
-    let patterns: Vec<Pattern> = texts.filter_map(|text| Pattern::compile(text).ok()).collect();
+    let patterns = texts.filter_map(|text| Pattern::compile(text).ok());
+    let patterns: Vec<Pattern> = patterns.map(Pattern::with_groups).collect();
     let count = patterns.len();
     let cache_bytes = usize::from(*cache_kib) * 1024;
     let members = patterns.into_iter().enumerate().collect();
-    let Ok(set) = PatternSet::with_cache_bytes(members, cache_bytes) else { return };
+    let Ok(set) = PatternSet::with_limits(members, cache_bytes, usize::MAX) else { return };
     let mut scratch = set.scratch();
     let mut spans = Vec::new();
     for field in parts.take(FIELDS_MAX) {

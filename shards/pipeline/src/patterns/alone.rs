@@ -4,6 +4,9 @@ use memchr::memmem::Finder;
 
 use super::shape::Plain;
 
+/// Nanoseconds for each byte that looking for a literal may take.
+pub(super) const SEARCH_NS: usize = 2;
+
 /// A literal, ready to be looked for.
 #[derive(Debug)]
 pub(super) enum Literal {

@@ -13,7 +13,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use regex_syntax::hir::{
-    Class, ClassBytes, ClassBytesRange, ClassUnicode, Hir, HirKind, Look, Repetition,
+    Capture, Class, ClassBytes, ClassBytesRange, ClassUnicode, Hir, HirKind, Repetition,
 };
 
 use super::shape;
@@ -22,10 +22,15 @@ use super::shape;
 const LETTER_MIN: u8 = 0x80;
 
 /// Stands for all characters for which no byte is left.
-const LETTER_SHARED: u8 = 0xfe;
+const LETTER_SHARED: u8 = 0xfc;
 
-/// Stands for a byte that is no UTF-8.
-const INVALID: u8 = 0xff;
+/// Stand for a byte that only a character's end may be, behind a character that is whole: the regex
+/// crate sees that character when it looks back from there. It is a word's, or not.
+pub(super) const STRAY_WORD: u8 = 0xfd;
+pub(super) const STRAY_OTHER: u8 = 0xfe;
+
+/// Stands for any other byte that is no UTF-8.
+pub(super) const INVALID: u8 = 0xff;
 
 /// Characters up to here are looked up at once, others searched for.
 const DIRECT_CHARS: usize = 0x800;
@@ -43,21 +48,20 @@ pub(super) struct Alphabet {
     direct: Vec<u8>,
     /// The bytes of each class, and whether they stand for this class alone.
     classes: HashMap<Ranges, (Vec<u8>, bool)>,
-}
-
-/// A pattern as it is found in a translated field.
-#[derive(Debug)]
-pub(super) struct Translated {
-    pub(super) hir: Hir,
-    /// What it finds is a match; otherwise it may be one.
-    pub(super) is_exact: bool,
+    /// Bytes that stand for a word's characters, if a pattern asks for words.
+    words: Vec<u8>,
 }
 
 impl Alphabet {
     /// The alphabet of some patterns.
     pub(super) fn new<'h>(hirs: impl Iterator<Item = &'h Hir>) -> Alphabet {
         let mut classes = BTreeSet::new();
-        hirs.for_each(|hir| collect(hir, &mut classes));
+        for hir in hirs {
+            collect(hir, &mut classes);
+            if hir.properties().look_set().contains_word_unicode() {
+                classes.insert(word_class());
+            }
+        }
         let classes: Vec<Ranges> = classes.into_iter().collect();
         let edges = classes.iter().flatten().flat_map(|(start, end)| [*start, end + 1]);
         let edges: BTreeSet<u32> = edges.chain([u32::from(LETTER_MIN)]).collect();
@@ -92,7 +96,11 @@ impl Alphabet {
             (ranges, (letters.into_iter().collect(), is_exact))
         });
         let classes = classes.collect();
-        let mut alphabet = Alphabet { starts, letters, direct: Vec::new(), classes };
+        let mut alphabet =
+            Alphabet { starts, letters, direct: Vec::new(), classes, words: Vec::new() };
+        if let Some((letters, _)) = alphabet.classes.get(&word_class()) {
+            alphabet.words = letters.clone();
+        }
         let direct = (0..DIRECT_CHARS as u32).map(|c| alphabet.searched(c.max(0x80)));
         alphabet.direct = direct.collect();
         alphabet
@@ -103,12 +111,41 @@ impl Alphabet {
     /// Cost:   one pass; a search among the ranges for each character beyond U+07FF.
     pub(super) fn translate(&self, field: &[u8], buffer: &mut Vec<u8>) {
         buffer.clear();
+        let mut read = 0;
         for chunk in field.utf8_chunks() {
-            buffer.extend(chunk.valid().chars().map(|c| match u8::try_from(c) {
-                Ok(byte) if byte.is_ascii() => byte,
-                _ => self.letter(u32::from(c)),
-            }));
-            buffer.extend(chunk.invalid().iter().map(|_| INVALID));
+            buffer.extend(chunk.valid().chars().map(|c| self.letter_of(c)));
+            read += chunk.valid().len();
+            if self.words.is_empty() {
+                buffer.extend(chunk.invalid().iter().map(|_| INVALID));
+                read += chunk.invalid().len();
+            } else {
+                for _ in chunk.invalid() {
+                    buffer.push(self.invalid(&field[..=read]));
+                    read += 1;
+                }
+            }
+        }
+    }
+
+    /// The byte for the last byte of a text, which is no UTF-8.
+    fn invalid(&self, text: &[u8]) -> u8 {
+        let is_start = |byte: &u8| *byte & 0b1100_0000 != 0b1000_0000;
+        let near = &text[text.len().saturating_sub(4)..];
+        let start = near.iter().rposition(is_start).unwrap_or(near.len());
+        let whole =
+            near[start..].utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
+        match whole.map(|c| self.letter_of(c)) {
+            None => INVALID,
+            Some(b'_') => STRAY_WORD,
+            Some(letter) if letter.is_ascii_alphanumeric() || self.is_word(letter) => STRAY_WORD,
+            Some(_) => STRAY_OTHER,
+        }
+    }
+
+    fn letter_of(&self, c: char) -> u8 {
+        match u8::try_from(c) {
+            Ok(byte) if byte.is_ascii() => byte,
+            _ => self.letter(u32::from(c)),
         }
     }
 
@@ -121,17 +158,36 @@ impl Alphabet {
         index.checked_sub(1).map_or(INVALID, |index| self.letters[index])
     }
 
-    /// Translates a pattern; `None` if it reads bytes where others read characters.
-    pub(super) fn pattern(&self, hir: &Hir) -> Option<Translated> {
+    /// True for a byte that stands for characters of words.
+    pub(super) fn is_word(&self, byte: u8) -> bool {
+        self.words.contains(&byte)
+    }
+
+    /// Translates a pattern; `None` if it reads bytes where others read characters, or characters
+    /// for which no byte was left.
+    pub(super) fn pattern(&self, hir: &Hir) -> Option<Hir> {
         let looks = hir.properties().look_set();
         let is_empty_possible = hir.properties().minimum_len() == Some(0);
         if is_empty_possible && looks.contains_word_ascii() {
             // It may match between a character's bytes, which are one byte here.
             return None;
         }
-        let mut is_exact = !looks.contains_word_unicode();
+        let mut is_exact = !(looks.contains_word_unicode() && self.is_word(LETTER_SHARED));
         let hir = self.translated(hir, &mut is_exact)?;
-        Some(Translated { hir, is_exact })
+        is_exact.then_some(hir)
+    }
+
+    /// Appends where each byte of a translated field stands in the field, and the field's length.
+    pub(super) fn offsets(field: &[u8], offsets: &mut Vec<usize>) {
+        offsets.clear();
+        let mut start = 0;
+        for chunk in field.utf8_chunks() {
+            offsets.extend(chunk.valid().char_indices().map(|(offset, _)| start + offset));
+            start += chunk.valid().len();
+            offsets.extend(start..start + chunk.invalid().len());
+            start += chunk.invalid().len();
+        }
+        offsets.push(start);
     }
 
     fn translated(&self, hir: &Hir, is_exact: &mut bool) -> Option<Hir> {
@@ -151,20 +207,15 @@ impl Alphabet {
             }
             HirKind::Class(Class::Bytes(class)) if !class.is_ascii() => return None,
             HirKind::Class(class) => Hir::class(Class::Bytes(self.class(class, is_exact))),
-            HirKind::Look(
-                Look::WordUnicode
-                | Look::WordUnicodeNegate
-                | Look::WordStartUnicode
-                | Look::WordEndUnicode
-                | Look::WordStartHalfUnicode
-                | Look::WordEndHalfUnicode,
-            ) => Hir::empty(),
             HirKind::Look(look) => Hir::look(*look),
             HirKind::Repetition(repetition) => {
                 let sub = Box::new(self.translated(&repetition.sub, is_exact)?);
                 Hir::repetition(Repetition { sub, ..repetition.clone() })
             }
-            HirKind::Capture(capture) => self.translated(&capture.sub, is_exact)?,
+            HirKind::Capture(capture) => {
+                let sub = Box::new(self.translated(&capture.sub, is_exact)?);
+                Hir::capture(Capture { sub, ..capture.clone() })
+            }
             HirKind::Concat(parts) => Hir::concat(self.all(parts, is_exact)?),
             HirKind::Alternation(parts) => Hir::alternation(self.all(parts, is_exact)?),
         })
@@ -201,6 +252,15 @@ fn collect(hir: &Hir, classes: &mut BTreeSet<Ranges>) {
             }
         }
         _ => hir.kind().subs().iter().for_each(|sub| collect(sub, classes)),
+    }
+}
+
+/// The characters of words, as `\w` has them.
+fn word_class() -> Ranges {
+    let word = regex_syntax::parse(r"\w").map(Hir::into_kind);
+    match word {
+        Ok(HirKind::Class(Class::Unicode(class))) => beyond_ascii(&class),
+        _ => unreachable!("it is a class"),
     }
 }
 

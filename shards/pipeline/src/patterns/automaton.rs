@@ -1,4 +1,4 @@
-//! Many patterns searched in one pass: a lazy DFA that reports every pattern that matches.
+//! Patterns that are searched together, in the cheapest way whose cost no field can drive up.
 //!
 //! ```text
 //!  field:  .......user=bob GET /x code=200......
@@ -7,132 +7,205 @@
 //!          the filter looks for what each match starts with, many bytes at a time
 //! ```
 //!
-//! The automaton's states are built as fields lead to them, and kept. Who sends the fields thus says
-//! which states are built, and building one costs some thousand steps. So building is paid from a
-//! credit that grows with the bytes searched: a field that asks for more is given up, and the caller
-//! tries its patterns one by one. What was built stays, and serves the next field.
+//! Where all states of the automaton can be built at the start, they are. Where there may be too
+//! many, they are built as fields lead to them, within a budget, and fields that ask for more are
+//! searched by positions. Those are also asked where the automaton finds more than the patterns do:
+//! it cannot have Unicode's word boundaries.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
-use regex_automata::hybrid::LazyStateID;
-use regex_automata::hybrid::dfa::{Cache, DFA};
-use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
+use regex_automata::util::look::LookSet;
 use regex_automata::util::prefilter::Prefilter;
-use regex_automata::{Anchored, Input, MatchKind, Span};
+use regex_automata::{Anchored, MatchKind, Span};
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::Seq;
 
-use super::shape;
+use super::alphabet::Alphabet;
+use super::dense::{Dense, DenseScratch};
+use super::graph::Graph;
+use super::lazy::{EARNED_NS, Lazy, LazyScratch};
+use super::literals::Literals;
+use super::looks::Looks;
+use super::positions::{Positions, PositionsScratch};
+use super::shape::{self, Plain};
+use crate::bits::Bits;
 
 /// Bytes that the patterns of one automaton compile to, at most.
-pub(super) const AUTOMATON_BYTES_MAX: usize = 16 * 1024 * 1024;
+const NFA_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// States that may be built before the credit comes from bytes alone.
-const CREDIT_STATES_MAX: u32 = 16 * 1024;
+/// Literals that are looked for as such, rather than as patterns.
+pub(super) const LITERALS_MIN: usize = 32;
 
-/// States that one field may add.
-const FIELD_STATES_MAX: u32 = 1024;
+/// What a step of an automaton costs where its states are spread over the caches.
+const STEP_NS: usize = 4;
 
-/// Bytes searched that earn one state.
-const STATE_BYTES: usize = 64;
-
-/// After giving up, a search is begun with so much credit again.
-const CREDIT_STATES_MIN: u32 = 64;
-
-/// States, or steps, that are known to cost nothing more: a power of two.
-const KNOWN_COUNT: usize = 256;
-
-/// Stands for the field's end, as bytes stand for themselves.
-const FIELD_END: u16 = 256;
+/// What fields the patterns were made for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Text<'a> {
+    Ascii,
+    /// Translated.
+    Letters(&'a Alphabet),
+    /// Any, as it is.
+    Bytes,
+}
 
 /// Patterns of one field that are searched together.
 pub(super) struct Automaton {
-    dfa: DFA,
-    anchored: Anchored,
+    states: States,
     /// Finds where each match starts.
     filter: Option<Prefilter>,
+    /// Those that the states find, and that are not matches for that alone.
+    doubtful: Option<Bits>,
+    positions: Option<Positions>,
+}
+
+enum States {
+    Literals(Literals),
+    Dense(Dense),
+    Lazy(Lazy),
+    /// None can be built.
+    None,
 }
 
 /// What one shard needs to run an automaton.
 #[derive(Debug)]
 pub(super) struct AutomatonScratch {
-    cache: Cache,
-    /// States that may be built.
-    credit: u32,
-    /// Match states of which all patterns were reported for this field.
-    reported: Known,
-    /// Steps out of match states that were built.
-    built: Known,
-    clear_count: usize,
+    states: StatesScratch,
+    positions: Option<PositionsScratch>,
 }
 
-/// The search ended early: there are matches that it did not report.
+#[derive(Debug)]
+enum StatesScratch {
+    Dense(DenseScratch),
+    Lazy(LazyScratch),
+    None,
+}
+
+/// They are too large to be searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct GaveUp;
+pub(super) struct TooLarge;
 
 impl Automaton {
     /// Compiles patterns, numbered as they stand; `cache_bytes` for the states of each shard.
-    ///
-    /// Errors: `None` if they are larger than `AUTOMATON_BYTES_MAX`.
-    pub(super) fn new(hirs: &[Hir], anchored: bool, cache_bytes: usize) -> Option<Automaton> {
-        let config = thompson::Config::new()
-            .utf8(false)
-            .which_captures(WhichCaptures::None)
-            .nfa_size_limit(Some(AUTOMATON_BYTES_MAX));
-        let nfa = thompson::Compiler::new().configure(config).build_many_from_hir(hirs).ok()?;
-        let config = DFA::config()
-            .match_kind(MatchKind::All)
-            .cache_capacity(cache_bytes)
-            .skip_cache_capacity_check(true);
-        let dfa = DFA::builder().configure(config).build_from_nfa(nfa).ok()?;
-        let filter = if anchored { None } else { filter(hirs) };
-        let anchored = if anchored { Anchored::Yes } else { Anchored::No };
-        Some(Automaton { dfa, anchored, filter })
+    pub(super) fn new(
+        hirs: &[Hir],
+        text: Text<'_>,
+        is_anchored: bool,
+        cache_bytes: usize,
+    ) -> Result<Automaton, TooLarge> {
+        if let Some(literals) = literals(hirs, is_anchored) {
+            let states = States::Literals(literals);
+            return Ok(Automaton { states, filter: None, doubtful: None, positions: None });
+        }
+        let anchored = if is_anchored { Anchored::Yes } else { Anchored::No };
+        let nfa = nfa(hirs, WhichCaptures::None).ok_or(TooLarge)?;
+        let asks_for_words = |hir: &Hir| hir.properties().look_set().contains_word_unicode();
+        let is_doubtful = hirs.iter().any(asks_for_words);
+        let states = if is_doubtful {
+            let bare: Vec<Hir> = hirs.iter().map(shape::without_words).collect();
+            States::new(
+                &self::nfa(&bare, WhichCaptures::None).ok_or(TooLarge)?,
+                anchored,
+                cache_bytes,
+            )
+        } else {
+            States::new(&nfa, anchored, cache_bytes)
+        };
+        let mut doubtful = is_doubtful.then(|| Bits::new(hirs.len()));
+        if let Some(doubtful) = &mut doubtful {
+            let those = hirs.iter().enumerate().filter(|(_, hir)| asks_for_words(hir));
+            those.for_each(|(part, _)| _ = doubtful.insert(part));
+        }
+        let positions = match (&states, &doubtful) {
+            (States::Dense(_), None) => None,
+            _ => {
+                let graph = Graph::new(&nfa).ok_or(TooLarge)?;
+                let positions = Positions::new(&graph, looks(nfa.look_set_any(), text));
+                Some(if is_anchored { positions.anchored() } else { positions })
+            }
+        };
+        let filter = if is_anchored { None } else { filter(hirs) };
+        Ok(Automaton { states, filter, doubtful, positions })
+    }
+
+    /// Nanoseconds for each byte of the field, at most, about.
+    pub(super) fn cost(&self) -> usize {
+        let states = match &self.states {
+            States::Literals(_) | States::Dense(_) => STEP_NS,
+            States::Lazy(_) => STEP_NS + EARNED_NS,
+            States::None => 0,
+        };
+        states + self.positions.as_ref().map_or(0, Positions::cost)
+    }
+
+    /// True if its states are built as fields lead to them.
+    pub(super) fn is_lazy(&self) -> bool {
+        matches!(self.states, States::Lazy(_))
     }
 
     /// What one shard needs.
     pub(super) fn scratch(&self) -> AutomatonScratch {
         AutomatonScratch {
-            cache: self.dfa.create_cache(),
-            credit: CREDIT_STATES_MAX,
-            reported: Known::new(),
-            built: Known::new(),
-            clear_count: 0,
+            states: match &self.states {
+                States::Dense(dense) => StatesScratch::Dense(dense.scratch()),
+                States::Lazy(lazy) => StatesScratch::Lazy(lazy.scratch()),
+                States::Literals(_) | States::None => StatesScratch::None,
+            },
+            positions: self.positions.as_ref().map(Positions::scratch),
         }
     }
 
-    /// Calls `found` with each pattern that matches, once or more often; ends early when it says
-    /// that nothing more is to be found.
+    /// Puts the patterns that match into `found`, which has room for `part_count`; true if there
+    /// are any. What `found` holds otherwise means nothing.
     ///
-    /// Cost:   one step per byte, from the first place that the filter finds; building at most
-    ///         `FIELD_STATES_MAX` states, in the long run one per `STATE_BYTES`.
+    /// Cost:   one step per byte, from the first place that the filter finds; at most `cost`.
     pub(super) fn search(
         &self,
         scratch: &mut AutomatonScratch,
         field: &[u8],
-        mut found: impl FnMut(usize) -> bool,
-    ) -> Result<(), GaveUp> {
+        part_count: usize,
+        found: &mut Bits,
+    ) -> bool {
         let start = match &self.filter {
             None => 0,
             Some(filter) => match filter.find(field, Span::from(0..field.len())) {
-                None => return Ok(()),
+                None => return false,
                 Some(span) => span.start,
             },
         };
-        let earned = (field.len() - start) / STATE_BYTES + 1;
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        scratch.credit = scratch.credit.saturating_add(earned).min(CREDIT_STATES_MAX);
-        if scratch.credit < CREDIT_STATES_MIN {
-            return Err(GaveUp);
+        let mut left = part_count;
+        let mut report = |part: usize| {
+            if left == part_count {
+                found.clear();
+            }
+            left -= usize::from(found.insert(part));
+            left > 0
+        };
+        let is_whole = match (&self.states, &mut scratch.states) {
+            (States::Literals(literals), _) => {
+                literals.search(field, start, &mut report);
+                true
+            }
+            (States::Dense(dense), StatesScratch::Dense(scratch)) => {
+                dense.search(scratch, field, start, &mut report);
+                true
+            }
+            (States::Lazy(lazy), StatesScratch::Lazy(scratch)) => {
+                lazy.search(scratch, field, start, &mut report).is_ok()
+            }
+            _ => false,
+        };
+        let is_any = left < part_count;
+        let is_doubtful = || self.doubtful.as_ref().is_some_and(|doubtful| doubtful.meets(found));
+        if is_whole && !(is_any && is_doubtful()) {
+            return is_any;
         }
-        let allowed = scratch.credit.min(FIELD_STATES_MAX);
-        scratch.credit -= allowed;
-        let mut walk = Walk { dfa: &self.dfa, scratch, left: allowed };
-        let result = walk.run(field, start, self.anchored, &mut found);
-        let left = walk.left;
-        scratch.credit += left;
-        result
+        if let (Some(positions), Some(scratch)) = (&self.positions, &mut scratch.positions) {
+            found.clear();
+            positions.search(scratch, field, start, found);
+        }
+        true
     }
 }
 
@@ -143,146 +216,55 @@ impl fmt::Debug for Automaton {
     }
 }
 
-/// One search.
-struct Walk<'a> {
-    dfa: &'a DFA,
-    scratch: &'a mut AutomatonScratch,
-    /// States that may be built.
-    left: u32,
-}
-
-impl Walk<'_> {
-    fn run(
-        &mut self,
-        field: &[u8],
-        start: usize,
-        anchored: Anchored,
-        found: &mut impl FnMut(usize) -> bool,
-    ) -> Result<(), GaveUp> {
-        self.scratch.reported.forget();
-        let input = Input::new(field).range(start..).anchored(anchored);
-        let state = self.dfa.start_state_forward(&mut self.scratch.cache, &input);
-        let mut state = state.map_err(|_| GaveUp)?;
-        self.follow_clears();
-        for byte in &field[start..] {
-            if !state.is_tagged() {
-                let next = self.dfa.next_state_untagged(&self.scratch.cache, state, *byte);
-                state = if next.is_unknown() { self.build(state, *byte)? } else { next };
-                continue;
-            }
-            if state.is_match() && !self.report(state, found) || state.is_dead() {
-                return Ok(());
-            }
-            state = self.step_from_match(state, *byte)?;
+impl States {
+    fn new(nfa: &NFA, anchored: Anchored, cache_bytes: usize) -> States {
+        if let Some(dense) = Dense::new(nfa, anchored) {
+            return States::Dense(dense);
         }
-        if state.is_match() && !self.report(state, found) || state.is_dead() {
-            return Ok(());
-        }
-        if self.scratch.built.insert(state, FIELD_END) {
-            self.pay()?;
-        }
-        let end = self.dfa.next_eoi_state(&mut self.scratch.cache, state).map_err(|_| GaveUp)?;
-        self.follow_clears();
-        if end.is_match() {
-            self.report(end, found);
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn build(&mut self, state: LazyStateID, byte: u8) -> Result<LazyStateID, GaveUp> {
-        self.pay()?;
-        let next = self.dfa.next_state(&mut self.scratch.cache, state, byte);
-        self.follow_clears();
-        next.map_err(|_| GaveUp)
-    }
-
-    /// A step that does not say whether it was built: those that were are kept in mind.
-    fn step_from_match(&mut self, state: LazyStateID, byte: u8) -> Result<LazyStateID, GaveUp> {
-        if self.scratch.built.insert(state, u16::from(byte)) {
-            return self.build(state, byte);
-        }
-        self.dfa.next_state(&mut self.scratch.cache, state, byte).map_err(|_| GaveUp)
-    }
-
-    fn pay(&mut self) -> Result<(), GaveUp> {
-        self.left = self.left.checked_sub(1).ok_or(GaveUp)?;
-        Ok(())
-    }
-
-    /// After the cache was cleared, states have other names.
-    fn follow_clears(&mut self) {
-        let clear_count = self.scratch.cache.clear_count();
-        if self.scratch.clear_count != clear_count {
-            self.scratch.clear_count = clear_count;
-            self.scratch.reported.forget();
-            self.scratch.built.forget();
-        }
-    }
-
-    /// Reports a match state's patterns; false if nothing more is to be found.
-    fn report(&mut self, state: LazyStateID, found: &mut impl FnMut(usize) -> bool) -> bool {
-        let Walk { dfa, scratch, .. } = self;
-        if !scratch.reported.insert(state, 0) {
-            return true;
-        }
-        (0..dfa.match_len(&scratch.cache, state))
-            .all(|index| found(dfa.match_pattern(&scratch.cache, state, index).as_usize()))
+        Lazy::new(nfa, anchored, cache_bytes).map_or(States::None, States::Lazy)
     }
 }
 
-/// A small set of states, or of steps from them, that forgets some: each has one place.
-#[derive(Debug)]
-struct Known {
-    places: Vec<(Option<LazyStateID>, u16, u32)>,
-    /// What was put in at another time is forgotten.
-    now: u32,
-}
-
-impl Known {
-    fn new() -> Known {
-        Known { places: vec![(None, 0, 0); KNOWN_COUNT], now: 0 }
+/// Searched for as literals, if they are many and nothing else.
+fn literals(hirs: &[Hir], is_anchored: bool) -> Option<Literals> {
+    if hirs.len() < LITERALS_MIN {
+        return None;
     }
-
-    fn forget(&mut self) {
-        self.now = self.now.wrapping_add(1);
-        if self.now == 0 {
-            self.places.fill((None, 0, 0));
+    let plain: Option<Vec<Plain>> = hirs.iter().map(shape::plain).collect();
+    let plain = plain?;
+    let text = |plain: &'_ Plain| -> Option<_> {
+        match plain {
+            Plain::Starts(text) if is_anchored => Some(text.clone()),
+            Plain::Contains(text) if !is_anchored => Some(text.clone()),
+            _ => None,
         }
-    }
-
-    /// Puts a step in; true if it was not there.
-    fn insert(&mut self, state: LazyStateID, unit: u16) -> bool {
-        let mut hash = StateHash(u64::from(unit));
-        state.hash(&mut hash);
-        let place = &mut self.places[hash.finish() as usize % KNOWN_COUNT];
-        let step = (Some(state), unit, self.now);
-        let is_new = *place != step;
-        *place = step;
-        is_new
-    }
+    };
+    let texts: Option<Vec<Box<[u8]>>> = plain.iter().map(text).collect();
+    let texts = texts?;
+    Literals::new(&texts.iter().map(|text| &text[..]).collect::<Vec<_>>(), is_anchored)
 }
 
-/// Spreads a state's number, which is a multiple of some power of two.
-struct StateHash(u64);
+/// Patterns as one NFA; `None` if they are too large.
+pub(super) fn nfa(hirs: &[Hir], captures: WhichCaptures) -> Option<NFA> {
+    let config = thompson::Config::new()
+        .utf8(false)
+        .which_captures(captures)
+        .nfa_size_limit(Some(NFA_BYTES_MAX));
+    thompson::Compiler::new().configure(config).build_many_from_hir(hirs).ok()
+}
 
-impl Hasher for StateHash {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.0 = (self.0 << 32 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 >> 32
+/// How the looks that patterns ask for are told in their text.
+pub(super) fn looks(asked: LookSet, text: Text<'_>) -> Looks {
+    match text {
+        Text::Ascii => Looks::translated(asked, None),
+        Text::Letters(alphabet) => Looks::translated(asked, Some(alphabet)),
+        Text::Bytes => Looks::bytes(asked),
     }
 }
 
 /// What finds the places where matches may start, many bytes at a time; `None` where a pattern may
 /// start with anything, or where there is too much to look for.
-fn filter(hirs: &[Hir]) -> Option<Prefilter> {
+pub(super) fn filter(hirs: &[Hir]) -> Option<Prefilter> {
     let mut all = Seq::empty();
     for hir in hirs {
         all.union(&mut shape::prefixes(hir)?);

@@ -1,7 +1,8 @@
 //! Which patterns are tried one by one, and which are searched together: whatever is cheaper.
 
-use super::alone::Literal;
-use super::{Matcher, Member, shape};
+use regex_syntax::hir::Hir;
+
+use super::shape::{self, Plain};
 
 /// Nanoseconds for a field of 250 bytes, as `examples/patterns.rs` measures them: what one pattern
 /// costs alone.
@@ -23,10 +24,10 @@ pub(super) struct Chosen {
 }
 
 /// Chooses for those that start with `^`, for those that start with a literal, and for the rest.
-pub(super) fn choose(members: &[Member]) -> Chosen {
+pub(super) fn choose(hirs: &[Hir]) -> Chosen {
     let mut chosen = Chosen::default();
     let mut kinds = [(0, ANCHORED_PASS_NS), (0, FILTERED_PASS_NS), (0, SEARCHED_PASS_NS)];
-    let kind_of: Vec<Option<(usize, u64)>> = members.iter().map(kind_and_cost).collect();
+    let kind_of: Vec<Option<(usize, u64)>> = hirs.iter().map(kind_and_cost).collect();
     for (kind, cost) in kind_of.iter().flatten() {
         kinds[*kind].0 += cost;
     }
@@ -37,19 +38,21 @@ pub(super) fn choose(members: &[Member]) -> Chosen {
     chosen
 }
 
-fn kind_and_cost(member: &Member) -> Option<(usize, u64)> {
-    match &member.matcher {
-        Matcher::Always => None,
-        Matcher::Literal(Literal::Starts(_) | Literal::Equals(_)) => Some((0, LITERAL_AT_EDGE_NS)),
-        Matcher::Literal(Literal::Ends(_)) => Some((2, LITERAL_AT_EDGE_NS)),
-        Matcher::Literal(Literal::Contains(_)) => Some((1, LITERAL_NS)),
-        Matcher::Regex => {
-            let hir = shape::trimmed(shape::ascii(&member.pattern.hir));
-            Some(match (shape::is_anchored(&hir), shape::prefixes(&hir)) {
+fn kind_and_cost(hir: &Hir) -> Option<(usize, u64)> {
+    if shape::is_always(hir) {
+        return None;
+    }
+    Some(match shape::plain(&shape::trimmed(hir.clone())) {
+        Some(Plain::Starts(_) | Plain::Equals(_)) => (0, LITERAL_AT_EDGE_NS),
+        Some(Plain::Ends(_)) => (2, LITERAL_AT_EDGE_NS),
+        Some(Plain::Contains(_)) => (1, LITERAL_NS),
+        None => {
+            let hir = shape::trimmed(shape::ascii(hir));
+            match (shape::is_anchored(&hir), shape::prefixes(&hir)) {
                 (true, _) => (0, FILTERED_NS),
                 (false, Some(_)) => (1, FILTERED_NS),
                 (false, None) => (2, SEARCHED_NS),
-            })
+            }
         }
-    }
+    })
 }

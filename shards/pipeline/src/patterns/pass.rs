@@ -1,198 +1,166 @@
-//! The patterns that are searched together: their automatons, and what is done where one gives up.
+//! The patterns that are searched together: their automatons, and which of them a field needs.
 
 use regex_syntax::hir::Hir;
 
-use super::alphabet::{Alphabet, Translated};
-use super::automaton::{AUTOMATON_BYTES_MAX, Automaton, AutomatonScratch, GaveUp};
-use super::{Member, shape};
+use super::alphabet::Alphabet;
+use super::automaton::{Automaton, AutomatonScratch, LITERALS_MIN, Text, TooLarge};
+use super::shape::{self, Plain};
 use crate::bits::Bits;
+
+/// Nanoseconds that translating a byte takes.
+const TRANSLATE_NS: usize = 3;
 
 /// The patterns that are searched together.
 #[derive(Debug)]
 pub(super) struct Pass {
-    /// The first member in it.
-    first: usize,
     /// For fields that are ASCII.
     ascii: Vec<Group>,
     /// For all others, translated.
-    unicode: Vec<Group>,
+    letters: Vec<Group>,
+    /// For those, as they are: the patterns that cannot be translated.
+    bytes: Vec<Group>,
     alphabet: Alphabet,
-    /// For fields that are not ASCII, those that cannot be translated.
-    untranslated: Vec<Part>,
 }
 
 /// Patterns that share an automaton.
 #[derive(Debug)]
 struct Group {
     automaton: Automaton,
-    /// By the automaton's numbers.
-    parts: Vec<Part>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    member: usize,
-    rule: usize,
-    /// What the automaton finds is a match; otherwise it may be one.
-    is_exact: bool,
+    /// By the automaton's numbers, what to insert where they match.
+    rules: Vec<usize>,
 }
 
 /// What one shard needs to run the pass.
 #[derive(Debug)]
 pub(super) struct PassScratch {
     ascii: Vec<AutomatonScratch>,
-    unicode: Vec<AutomatonScratch>,
-    /// Of a group's parts, those that were found.
+    letters: Vec<AutomatonScratch>,
+    bytes: Vec<AutomatonScratch>,
+    /// Of a group's patterns, those that were found.
     found: Bits,
     translated: Vec<u8>,
 }
 
 impl Pass {
-    pub(super) fn new(
-        members: &[Member],
-        together: &[usize],
-        cache_bytes: usize,
-    ) -> Result<Pass, String> {
-        let alphabet = Alphabet::new(together.iter().map(|member| &members[*member].pattern.hir));
-        let (mut ascii, mut unicode, mut untranslated) = (Vec::new(), Vec::new(), Vec::new());
-        for member in together {
-            let Member { rule, pattern, .. } = &members[*member];
-            let part = Part { member: *member, rule: *rule, is_exact: true };
-            let hir = shape::ascii(&pattern.hir);
-            if !shape::is_fail(&hir) {
-                ascii.push((part, shape::trimmed(hir)));
+    /// Patterns without captures, each with the number to insert where it matches.
+    pub(super) fn new(patterns: &[(usize, Hir)], cache_bytes: usize) -> Result<Pass, TooLarge> {
+        let alphabet = Alphabet::new(patterns.iter().map(|(_, hir)| hir));
+        let (mut ascii, mut letters, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+        for (rule, hir) in patterns {
+            let only_ascii = shape::ascii(hir);
+            if !shape::is_fail(&only_ascii) {
+                ascii.push((*rule, shape::trimmed(only_ascii)));
             }
-            match alphabet.pattern(&pattern.hir) {
-                Some(Translated { hir, is_exact }) => {
-                    unicode.push((Part { is_exact, ..part }, shape::trimmed(hir)));
-                }
-                None => untranslated.push(part),
+            match alphabet.pattern(hir) {
+                Some(hir) => letters.push((*rule, shape::trimmed(hir))),
+                None => bytes.push((*rule, shape::trimmed(hir.clone()))),
             }
         }
         Ok(Pass {
-            first: together[0],
-            ascii: groups(ascii, cache_bytes)?,
-            unicode: groups(unicode, cache_bytes)?,
+            ascii: groups(ascii, Text::Ascii, cache_bytes)?,
+            letters: groups(letters, Text::Letters(&alphabet), cache_bytes)?,
+            bytes: groups(bytes, Text::Bytes, cache_bytes)?,
             alphabet,
-            untranslated,
         })
     }
 
-    pub(super) fn first(&self) -> usize {
-        self.first
+    /// Nanoseconds for each byte of a field, at most, about.
+    pub(super) fn cost(&self) -> usize {
+        let sum = |groups: &[Group]| groups.iter().map(|group| group.automaton.cost()).sum();
+        let ascii: usize = sum(&self.ascii);
+        ascii.max(TRANSLATE_NS + sum(&self.letters) + sum(&self.bytes))
     }
 
-    pub(super) fn automaton_count(&self) -> usize {
-        self.ascii.len() + self.unicode.len()
+    /// Automatons whose states are built as fields lead to them.
+    pub(super) fn lazy_count(&self) -> usize {
+        let all = [&self.ascii, &self.letters, &self.bytes].into_iter().flatten();
+        all.filter(|group| group.automaton.is_lazy()).count()
     }
 
     pub(super) fn scratch(&self) -> PassScratch {
         let scratches =
             |groups: &[Group]| groups.iter().map(|group| group.automaton.scratch()).collect();
-        let both = self.ascii.iter().chain(&self.unicode);
-        let parts_max = both.map(|group| group.parts.len()).max();
+        let all = [&self.ascii, &self.letters, &self.bytes].into_iter().flatten();
+        let parts_max = all.map(|group| group.rules.len()).max();
         PassScratch {
             ascii: scratches(&self.ascii),
-            unicode: scratches(&self.unicode),
+            letters: scratches(&self.letters),
+            bytes: scratches(&self.bytes),
             found: Bits::new(parts_max.unwrap_or(0)),
             translated: Vec::new(),
         }
     }
 
-    /// Inserts the rules of all patterns that match; `is_match` tries one member.
+    /// Calls `matched` with the numbers of all patterns that match.
     pub(super) fn search(
         &self,
         scratch: &mut PassScratch,
         field: &[u8],
-        matched: &mut Bits,
-        mut is_match: impl FnMut(usize) -> bool,
+        mut matched: impl FnMut(usize),
     ) {
-        let PassScratch { ascii, unicode, found, translated } = scratch;
-        let (groups, scratches, field) = if field.is_ascii() {
-            (&self.ascii, ascii, field)
-        } else {
-            self.alphabet.translate(field, translated);
-            (&self.unicode, unicode, &translated[..])
-        };
-        for (group, scratch) in groups.iter().zip(scratches) {
-            group.search(scratch, found, field, matched, &mut is_match);
-        }
-        if !field.is_ascii() {
-            let matches = self.untranslated.iter().filter(|part| is_match(part.member));
-            matches.for_each(|part| _ = matched.insert(part.rule));
-        }
-    }
-}
-
-impl Group {
-    fn search(
-        &self,
-        scratch: &mut AutomatonScratch,
-        found: &mut Bits,
-        field: &[u8],
-        matched: &mut Bits,
-        is_match: &mut impl FnMut(usize) -> bool,
-    ) {
-        let mut left = self.parts.len();
-        let result = self.automaton.search(scratch, field, |part| {
-            if left == self.parts.len() {
-                found.clear();
-            }
-            left -= usize::from(found.insert(part));
-            left > 0
-        });
-        let is_any = left < self.parts.len();
-        let gave_up = result == Err(GaveUp);
-        if !is_any && !gave_up {
+        let PassScratch { ascii, letters, bytes, found, translated } = scratch;
+        if field.is_ascii() {
+            search(&self.ascii, ascii, found, field, &mut matched);
             return;
         }
-        if !is_any {
-            found.clear();
+        if !self.letters.is_empty() {
+            self.alphabet.translate(field, translated);
+            search(&self.letters, letters, found, translated, &mut matched);
         }
-        for (index, part) in self.parts.iter().enumerate() {
-            let is_found = found.contains(index);
-            let is_matched = match (is_found, part.is_exact) {
-                (true, true) => true,
-                (false, _) if !gave_up => false,
-                _ => is_match(part.member),
-            };
-            if is_matched {
-                matched.insert(part.rule);
+        search(&self.bytes, bytes, found, field, &mut matched);
+    }
+}
+
+fn search(
+    groups: &[Group],
+    scratches: &mut [AutomatonScratch],
+    found: &mut Bits,
+    field: &[u8],
+    matched: &mut impl FnMut(usize),
+) {
+    for (group, scratch) in groups.iter().zip(scratches) {
+        if group.automaton.search(scratch, field, group.rules.len(), found) {
+            let mut next = 0;
+            while let Some(part) = found.next_from(next).filter(|part| *part < group.rules.len()) {
+                matched(group.rules[part]);
+                next = part + 1;
             }
         }
     }
 }
 
-/// Shares patterns out: those that start with `^`, those that a filter finds, and the rest.
-///
-/// Errors: one sentence; they are too large.
-fn groups(parts: Vec<(Part, Hir)>, cache_bytes: usize) -> Result<Vec<Group>, String> {
-    let (anchored, floating): (Vec<_>, Vec<_>) =
-        parts.into_iter().partition(|(_, hir)| shape::is_anchored(hir));
-    let (filtered, others): (Vec<_>, Vec<_>) =
-        floating.into_iter().partition(|(_, hir)| shape::prefixes(hir).is_some());
+/// Shares patterns out: literals where they are many; of the others, those that start with `^`,
+/// those that a filter finds, and the rest.
+fn groups(
+    parts: Vec<(usize, Hir)>,
+    text: Text<'_>,
+    cache_bytes: usize,
+) -> Result<Vec<Group>, TooLarge> {
+    let is_anchored = |(_, hir): &(usize, Hir)| shape::is_anchored(hir);
+    let is_filtered = |(_, hir): &(usize, Hir)| shape::prefixes(hir).is_some();
+    let (anchored, floating): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_anchored);
+    let (prefixes, anchored) = literals(anchored);
+    let (literals, floating) = literals(floating);
+    let (filtered, others) = floating.into_iter().partition(is_filtered);
+    let kinds =
+        [(prefixes, true), (anchored, true), (literals, false), (filtered, false), (others, false)];
     let mut groups = Vec::new();
-    groups.extend(group(anchored, true, cache_bytes)?);
-    groups.extend(group(filtered, false, cache_bytes)?);
-    groups.extend(group(others, false, cache_bytes)?);
+    for (parts, is_anchored) in kinds {
+        if !parts.is_empty() {
+            let (rules, hirs): (Vec<usize>, Vec<Hir>) = parts.into_iter().unzip();
+            let automaton = Automaton::new(&hirs, text, is_anchored, cache_bytes)?;
+            groups.push(Group { automaton, rules });
+        }
+    }
     Ok(groups)
 }
 
-fn group(
-    parts: Vec<(Part, Hir)>,
-    anchored: bool,
-    cache_bytes: usize,
-) -> Result<Option<Group>, String> {
-    if parts.is_empty() {
-        return Ok(None);
+/// Patterns that are literals, if they are many, and all others.
+fn literals(parts: Vec<(usize, Hir)>) -> (Vec<(usize, Hir)>, Vec<(usize, Hir)>) {
+    let is_literal =
+        |hir: &Hir| matches!(shape::plain(hir), Some(Plain::Starts(_) | Plain::Contains(_)));
+    match parts.iter().filter(|(_, hir)| is_literal(hir)).count() {
+        0..LITERALS_MIN => (Vec::new(), parts),
+        _ => parts.into_iter().partition(|(_, hir)| is_literal(hir)),
     }
-    let (parts, hirs): (Vec<Part>, Vec<Hir>) = parts.into_iter().unzip();
-    let automaton = Automaton::new(&hirs, anchored, cache_bytes).ok_or_else(|| {
-        format!(
-            "the regexes on one field compile to more than {} MiB together; make them simpler, \
-             bound their repetitions lower, or say (?-u) where no Unicode is meant",
-            AUTOMATON_BYTES_MAX / (1024 * 1024)
-        )
-    })?;
-    Ok(Some(Group { automaton, parts }))
 }

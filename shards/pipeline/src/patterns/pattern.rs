@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use regex_automata::PatternID;
-use regex_automata::meta::{Config, Regex};
+use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::util::primitives::PatternID;
 use regex_syntax::ast::{self, ErrorKind};
 use regex_syntax::hir::Hir;
 use regex_syntax::{Error, ParserBuilder};
@@ -20,14 +20,12 @@ pub const PATTERN_NEST_MAX: u32 = 64;
 /// Bytes of one compiled pattern.
 pub const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes of cache for one pattern on one shard; beyond it its lazy DFA starts anew.
-pub(super) const PATTERN_CACHE_BYTES_MAX: usize = 256 * 1024;
-
 /// One pattern, compiled: found anywhere in a field's bytes, in the syntax of the regex crate.
 pub struct Pattern {
-    pub(super) regex: Regex,
     pub(super) hir: Hir,
     groups: Vec<Option<String>>,
+    /// Where its groups match will be asked for.
+    pub(super) wants_groups: bool,
 }
 
 impl Pattern {
@@ -44,21 +42,26 @@ impl Pattern {
         let mut parser = ParserBuilder::new();
         let parser = parser.utf8(false).nest_limit(PATTERN_NEST_MAX);
         let hir = parser.build().parse(text).map_err(|error| explain(text, &error))?;
-        let config = Config::new()
-            .utf8_empty(false)
-            .nfa_size_limit(Some(PATTERN_BYTES_MAX))
-            .onepass_size_limit(Some(PATTERN_BYTES_MAX))
-            .hybrid_cache_capacity(PATTERN_CACHE_BYTES_MAX);
-        let regex = Regex::builder().configure(config).build_from_hir(&hir).map_err(|_| {
+        let config = thompson::Config::new()
+            .utf8(false)
+            .which_captures(WhichCaptures::All)
+            .nfa_size_limit(Some(PATTERN_BYTES_MAX));
+        let nfa = thompson::Compiler::new().configure(config).build_from_hir(&hir);
+        let nfa = nfa.map_err(|_| {
             format!(
                 "the pattern compiles to more than {} KiB; make it simpler, or bound its \
                  repetitions lower",
                 PATTERN_BYTES_MAX / 1024
             )
         })?;
-        let names = regex.group_info().pattern_names(PatternID::ZERO);
+        let names = nfa.group_info().pattern_names(PatternID::ZERO);
         let groups = names.map(|name| name.map(str::to_owned)).collect();
-        Ok(Pattern { regex, hir, groups })
+        Ok(Pattern { hir, groups, wants_groups: false })
+    }
+
+    /// The pattern, of which it will be asked where its groups match.
+    pub fn with_groups(self) -> Pattern {
+        Pattern { wants_groups: true, ..self }
     }
 
     /// True if it matches whatever the field holds: `.*`, say.

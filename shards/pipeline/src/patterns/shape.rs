@@ -4,8 +4,8 @@
 
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 use regex_syntax::hir::{
-    Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look,
-    Repetition,
+    Capture, Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange, Hir, HirKind,
+    Look, Repetition,
 };
 
 /// Bytes that a needed literal has at least: shorter ones are found everywhere.
@@ -32,7 +32,7 @@ pub(super) fn is_anchored(hir: &Hir) -> bool {
 }
 
 /// The pattern as it works on ASCII alone: the same answers for each such field, without Unicode's
-/// large tables, and with word boundaries that a DFA can have. Captures are left out.
+/// large tables, and with word boundaries that a DFA can have.
 pub(super) fn ascii(hir: &Hir) -> Hir {
     match hir.kind() {
         HirKind::Literal(literal) if !literal.0.is_ascii() => Hir::fail(),
@@ -52,10 +52,28 @@ pub(super) fn ascii(hir: &Hir) -> Hir {
 
 /// The pattern without its captures.
 pub(super) fn without_captures(hir: &Hir) -> Hir {
-    within(hir, without_captures)
+    match hir.kind() {
+        HirKind::Capture(capture) => without_captures(&capture.sub),
+        _ => within(hir, without_captures),
+    }
 }
 
-/// Applies `change` to what an expression is made of. Captures are left out.
+/// The pattern without Unicode's word boundaries: it is found where the pattern is, and elsewhere.
+pub(super) fn without_words(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Look(
+            Look::WordUnicode
+            | Look::WordUnicodeNegate
+            | Look::WordStartUnicode
+            | Look::WordEndUnicode
+            | Look::WordStartHalfUnicode
+            | Look::WordEndHalfUnicode,
+        ) => Hir::empty(),
+        _ => within(hir, without_words),
+    }
+}
+
+/// Applies `change` to what an expression is made of.
 fn within(hir: &Hir, change: fn(&Hir) -> Hir) -> Hir {
     match hir.kind() {
         HirKind::Repetition(repetition) => {
@@ -66,7 +84,13 @@ fn within(hir: &Hir, change: fn(&Hir) -> Hir) -> Hir {
                 _ => Hir::repetition(Repetition { sub: Box::new(sub), ..repetition.clone() }),
             }
         }
-        HirKind::Capture(capture) => change(&capture.sub),
+        HirKind::Capture(capture) => {
+            let sub = change(&capture.sub);
+            match is_fail(&sub) {
+                true => Hir::fail(),
+                false => Hir::capture(Capture { sub: Box::new(sub), ..capture.clone() }),
+            }
+        }
         HirKind::Concat(parts) => {
             let parts: Vec<Hir> = parts.iter().map(change).collect();
             if parts.iter().any(is_fail) { Hir::fail() } else { Hir::concat(parts) }

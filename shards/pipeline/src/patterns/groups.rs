@@ -1,0 +1,410 @@
+//! Where a pattern's groups matched: asked for the pattern that won, once per message.
+//!
+//! Some patterns leave no choice at any byte, and are walked along at once. All others take two
+//! ways: back from the field's end, to know at each byte from which positions the rest of a match
+//! can be read; then forward from where the first match starts, always along what the pattern
+//! prefers among what those positions say leads to the end. Neither depends on what the field holds.
+
+use regex_automata::dfa::onepass;
+use regex_automata::nfa::thompson::{NFA, State, WhichCaptures};
+use regex_automata::util::prefilter::Prefilter;
+use regex_automata::util::primitives::{NonMaxUsize, PatternID, StateID};
+use regex_automata::{Anchored, Input, Span};
+use regex_syntax::hir::Hir;
+
+use super::alphabet::Alphabet;
+use super::automaton::{self, Text, TooLarge};
+use super::graph::Graph;
+use super::looks::bits_of;
+use super::positions::{self, Positions};
+use super::shape;
+
+/// Bytes whose positions are kept at a time; of all others, those of each block's start are.
+const BLOCK_BYTES: usize = 1024;
+
+/// Bytes of the tables of a pattern that leaves no choice.
+const ONE_PASS_BYTES_MAX: usize = 256 * 1024;
+
+/// Places that a filter finds at which such a pattern is tried, before going both ways.
+const TRIES_MAX: usize = 3;
+
+/// How a pattern's groups are found, by what a field is made of.
+#[derive(Debug)]
+pub(super) struct Groups {
+    ascii: Option<Finder>,
+    /// For fields that are not ASCII, translated; without an alphabet, as they are.
+    other: Finder,
+    alphabet: Option<Alphabet>,
+    group_count: usize,
+}
+
+#[derive(Debug)]
+struct Finder {
+    one_pass: Option<OnePass>,
+    nfa: NFA,
+    /// Reads backwards: its first position is the graph's last one.
+    back: Positions,
+    /// By the NFA's state: the steps out of it, and their position.
+    steps: Vec<Vec<(StateID, u32)>>,
+    position_last: u32,
+    /// By the NFA's state that a step leads to: the ways on, in the order of preference. `None`
+    /// where they ask for looks, or where no step leads.
+    ways: Vec<Option<Vec<Way>>>,
+}
+
+/// A way from behind one step through the next one, or to the pattern's end.
+#[derive(Debug)]
+struct Way {
+    /// Where the step leads, and its position.
+    step: Option<(StateID, u32)>,
+    /// Slots that are passed on the way.
+    passed: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct OnePass {
+    dfa: onepass::DFA,
+    /// Finds where matches may start; `None` for patterns that start with `^`.
+    filter: Option<Prefilter>,
+}
+
+/// What one shard needs to find groups. It grows with the fields.
+#[derive(Debug, Default)]
+pub(super) struct GroupsScratch {
+    slots: Vec<Option<NonMaxUsize>>,
+    one_pass: Option<onepass::Cache>,
+    translated: Vec<u8>,
+    offsets: Vec<usize>,
+    /// The positions of each block's first byte, from the field's start.
+    starts: Vec<u64>,
+    /// The positions of each byte of one block.
+    block: Vec<u64>,
+    block_index: usize,
+    closure: Closure,
+}
+
+/// The way from one byte's position to the next one's.
+#[derive(Debug, Default)]
+struct Closure {
+    /// States to look at, and how many slots were passed on the way to them.
+    stack: Vec<(StateID, usize)>,
+    passed: Vec<usize>,
+    /// The turn in which each state was looked at.
+    seen: Vec<u64>,
+    turn: u64,
+}
+
+enum Next {
+    State(StateID),
+    End,
+}
+
+impl Groups {
+    /// For a pattern with captures, of which there are so many, the whole match included.
+    pub(super) fn new(hir: &Hir, group_count: usize) -> Result<Groups, TooLarge> {
+        let ascii = shape::ascii(hir);
+        let ascii = match shape::is_fail(&ascii) {
+            true => None,
+            false => Some(Finder::new(ascii, Text::Ascii)?),
+        };
+        let alphabet = Alphabet::new([hir].into_iter());
+        Ok(match alphabet.pattern(hir) {
+            Some(translated) => Groups {
+                ascii,
+                other: Finder::new(translated, Text::Letters(&alphabet))?,
+                alphabet: Some(alphabet),
+                group_count,
+            },
+            None => Groups {
+                ascii,
+                other: Finder::new(hir.clone(), Text::Bytes)?,
+                alphabet: None,
+                group_count,
+            },
+        })
+    }
+
+    /// Nanoseconds for each byte of a field, at most, about.
+    pub(super) fn cost(&self) -> usize {
+        let ascii = self.ascii.as_ref().map_or(0, |finder| finder.back.cost());
+        // Twice back, and once forward.
+        3 * ascii.max(self.other.back.cost())
+    }
+
+    /// Appends where each group matched, by number; nothing if the pattern does not match.
+    pub(super) fn find(
+        &self,
+        scratch: &mut GroupsScratch,
+        field: &[u8],
+        spans: &mut Vec<Option<(usize, usize)>>,
+    ) {
+        let is_found = match (&self.ascii, &self.alphabet) {
+            (Some(ascii), _) if field.is_ascii() => ascii.find(scratch, field),
+            (None, _) if field.is_ascii() => false,
+            (_, None) => self.other.find(scratch, field),
+            (_, Some(alphabet)) => {
+                let mut translated = std::mem::take(&mut scratch.translated);
+                alphabet.translate(field, &mut translated);
+                let is_found = self.other.find(scratch, &translated);
+                scratch.translated = translated;
+                Alphabet::offsets(field, &mut scratch.offsets);
+                let offset = |slot: NonMaxUsize| NonMaxUsize::new(scratch.offsets[slot.get()]);
+                scratch.slots.iter_mut().for_each(|slot| *slot = slot.and_then(offset));
+                is_found
+            }
+        };
+        if is_found {
+            spans.extend(pairs(&scratch.slots));
+            // Groups that no field of ASCII can fill may be missing.
+            spans.resize(self.group_count, None);
+        }
+    }
+}
+
+fn pairs(slots: &[Option<NonMaxUsize>]) -> impl Iterator<Item = Option<(usize, usize)>> {
+    slots.chunks_exact(2).map(|pair| Some((pair[0]?.get(), pair[1]?.get())))
+}
+
+impl Finder {
+    fn new(hir: Hir, text: Text<'_>) -> Result<Finder, TooLarge> {
+        let nfa = automaton::nfa(std::slice::from_ref(&hir), WhichCaptures::All).ok_or(TooLarge)?;
+        let graph = Graph::new(&nfa).ok_or(TooLarge)?;
+        let looks = automaton::looks(nfa.look_set_any(), text);
+        let mut finder = Finder {
+            one_pass: OnePass::new(&nfa, &hir),
+            back: Positions::new(&graph.reversed(), looks),
+            steps: graph.steps,
+            position_last: graph.positions.len().saturating_sub(1) as u32,
+            ways: Vec::new(),
+            nfa,
+        };
+        finder.ways = finder.ways();
+        Ok(finder)
+    }
+
+    fn ways(&self) -> Vec<Option<Vec<Way>>> {
+        let mut ways: Vec<_> = self.nfa.states().iter().map(|_| None).collect();
+        let mut closure = Closure::default();
+        closure.seen.resize(self.nfa.states().len(), 0);
+        let targets = self.steps.iter().flatten().map(|(next, _)| *next);
+        for target in targets.chain(self.nfa.start_pattern(PatternID::ZERO)) {
+            let of_target = &mut ways[target.as_usize()];
+            if of_target.is_none() {
+                *of_target = self.ways_from(&mut closure, target);
+            }
+        }
+        ways
+    }
+
+    fn ways_from(&self, closure: &mut Closure, from: StateID) -> Option<Vec<Way>> {
+        let mut ways = Vec::new();
+        closure.begin(from);
+        while let Some(state) = closure.pop(&self.nfa) {
+            match self.nfa.state(state) {
+                State::Look { .. } => return None,
+                State::Match { .. } => {
+                    ways.push(Way { step: None, passed: closure.passed.clone() });
+                    break;
+                }
+                _ => ways.extend(
+                    self.steps[state.as_usize()]
+                        .iter()
+                        .map(|step| Way { step: Some(*step), passed: closure.passed.clone() }),
+                ),
+            }
+        }
+        Some(ways)
+    }
+
+    /// Puts where the groups matched into the scratch's slots; false if the pattern does not match.
+    fn find(&self, scratch: &mut GroupsScratch, field: &[u8]) -> bool {
+        scratch.slots.clear();
+        scratch.slots.resize(self.nfa.group_info().slot_len(), None);
+        let tried = self.one_pass.as_ref().and_then(|one_pass| one_pass.find(scratch, field));
+        tried.unwrap_or_else(|| match self.first_start(scratch, field) {
+            Some(start) => {
+                self.walk(scratch, field, start);
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Goes back through the field; where the first match starts.
+    fn first_start(&self, scratch: &mut GroupsScratch, field: &[u8]) -> Option<usize> {
+        let words = self.back.words();
+        let blocks = field.len().div_ceil(BLOCK_BYTES);
+        scratch.starts.resize(blocks * words, 0);
+        scratch.block.resize((BLOCK_BYTES + 1) * words, 0);
+        let mut first = self.back.is_empty_match(field, field.len()).then_some(field.len());
+        for block in (0..blocks).rev() {
+            first = self.read_block(scratch, field, block).or(first);
+            scratch.starts[block * words..][..words].copy_from_slice(&scratch.block[..words]);
+        }
+        first
+    }
+
+    /// Puts the positions of each byte of a block into the scratch; the first place in it where a
+    /// match starts.
+    fn read_block(&self, scratch: &mut GroupsScratch, field: &[u8], block: usize) -> Option<usize> {
+        scratch.block_index = block;
+        let words = self.back.words();
+        let start = block * BLOCK_BYTES;
+        let end = field.len().min(start + BLOCK_BYTES);
+        let GroupsScratch { block: kept, starts, .. } = scratch;
+        let kept = &mut kept[..(end - start + 1) * words];
+        let behind = &mut kept[(end - start) * words..];
+        match starts.get((block + 1) * words..(block + 2) * words) {
+            Some(known) => behind.copy_from_slice(known),
+            None => behind.fill(0),
+        }
+        self.back.read_back(kept, field, start, end)
+    }
+
+    /// Goes forward from where the first match starts.
+    fn walk(&self, scratch: &mut GroupsScratch, field: &[u8], start: usize) {
+        let words = self.back.words();
+        scratch.closure.seen.resize(self.nfa.states().len().max(scratch.closure.seen.len()), 0);
+        let Some(mut state) = self.nfa.start_pattern(PatternID::ZERO) else { return };
+        for at in start..=field.len() {
+            if at < field.len() && scratch.block_index != at / BLOCK_BYTES {
+                self.read_block(scratch, field, at / BLOCK_BYTES);
+            }
+            let GroupsScratch { block, closure, slots, .. } = scratch;
+            let now = &block[at % BLOCK_BYTES * words..][..words];
+            let now = if at < field.len() { now } else { &[] };
+            match self.next(closure, state, field, at, now, slots) {
+                Next::State(next) => state = next,
+                Next::End => return,
+            }
+        }
+    }
+
+    /// The step that the pattern prefers, among those that lead to an end; slots that are passed on
+    /// the way to it are set.
+    fn next(
+        &self,
+        closure: &mut Closure,
+        from: StateID,
+        field: &[u8],
+        at: usize,
+        now: &[u64],
+        slots: &mut [Option<NonMaxUsize>],
+    ) -> Next {
+        let is_open = |position: u32| {
+            !now.is_empty() && positions::contains(now, self.position_last - position)
+        };
+        let mut pass = |passed: &[usize]| {
+            passed.iter().for_each(|slot| slots[*slot] = NonMaxUsize::new(at));
+        };
+        if let Some(ways) = &self.ways[from.as_usize()] {
+            for way in ways {
+                match way.step {
+                    Some((_, position)) if !is_open(position) => {}
+                    step => {
+                        pass(&way.passed);
+                        return step.map_or(Next::End, |(next, _)| Next::State(next));
+                    }
+                }
+            }
+            return Next::End;
+        }
+        let looks = self.back.looks_at(field, at);
+        closure.begin(from);
+        while let Some(state) = closure.pop(&self.nfa) {
+            match self.nfa.state(state) {
+                State::Look { look, next } => {
+                    if bits_of(*look) & !looks == 0 {
+                        closure.stack.push((*next, closure.passed.len()));
+                    }
+                }
+                State::Match { .. } => {
+                    pass(&closure.passed);
+                    return Next::End;
+                }
+                _ => {
+                    let mut steps = self.steps[state.as_usize()].iter();
+                    if let Some((next, _)) = steps.find(|(_, position)| is_open(*position)) {
+                        pass(&closure.passed);
+                        return Next::State(*next);
+                    }
+                }
+            }
+        }
+        Next::End
+    }
+}
+
+impl Closure {
+    fn begin(&mut self, from: StateID) {
+        self.turn += 1;
+        self.stack.clear();
+        self.passed.clear();
+        self.stack.push((from, 0));
+    }
+
+    /// The next state that reads a byte, asks for a look, or is the end; `passed` are the slots on
+    /// the way to it.
+    fn pop(&mut self, nfa: &NFA) -> Option<StateID> {
+        let Closure { stack, passed, seen, turn } = self;
+        while let Some((id, passed_count)) = stack.pop() {
+            passed.truncate(passed_count);
+            if std::mem::replace(&mut seen[id.as_usize()], *turn) == *turn {
+                continue;
+            }
+            match nfa.state(id) {
+                State::Union { alternates } => {
+                    stack.extend(alternates.iter().rev().map(|next| (*next, passed_count)));
+                }
+                State::BinaryUnion { alt1, alt2 } => {
+                    stack.extend([(*alt2, passed_count), (*alt1, passed_count)]);
+                }
+                State::Capture { next, slot, .. } => {
+                    passed.push(slot.as_usize());
+                    stack.push((*next, passed_count + 1));
+                }
+                State::Fail => {}
+                _ => return Some(id),
+            }
+        }
+        None
+    }
+}
+
+impl OnePass {
+    fn new(nfa: &NFA, hir: &Hir) -> Option<OnePass> {
+        if nfa.look_set_any().contains_word_unicode() {
+            return None;
+        }
+        let filter = match shape::is_anchored(hir) {
+            true => None,
+            false => Some(automaton::filter(std::slice::from_ref(hir))?),
+        };
+        let config = onepass::DFA::config().size_limit(Some(ONE_PASS_BYTES_MAX));
+        let dfa = onepass::DFA::builder().configure(config).build_from_nfa(nfa.clone()).ok()?;
+        Some(OnePass { dfa, filter })
+    }
+
+    /// `None` if it cannot say.
+    fn find(&self, scratch: &mut GroupsScratch, field: &[u8]) -> Option<bool> {
+        let GroupsScratch { one_pass: cache, slots, .. } = scratch;
+        let cache = cache.get_or_insert_with(|| self.dfa.create_cache());
+        cache.reset(&self.dfa);
+        let mut find_at = |start: usize| {
+            let input = Input::new(field).range(start..).anchored(Anchored::Yes);
+            Some(self.dfa.try_search_slots(cache, &input, slots).ok()?.is_some())
+        };
+        let Some(filter) = &self.filter else { return find_at(0) };
+        let mut start = 0;
+        for _ in 0..TRIES_MAX {
+            let Some(span) = filter.find(field, Span::from(start..field.len())) else {
+                return Some(false);
+            };
+            if find_at(span.start)? {
+                return Some(true);
+            }
+            start = span.start + 1;
+        }
+        None
+    }
+}
