@@ -25,6 +25,9 @@ const BLOCK_BYTES: usize = 1024;
 /// Bytes of the tables of a pattern that leaves no choice.
 const ONE_PASS_BYTES_MAX: usize = 256 * 1024;
 
+/// Nanoseconds for each byte that both ways take where all positions are in one word.
+const WALK_NS: usize = 8;
+
 /// Places that a filter finds at which such a pattern is tried, before going both ways.
 const TRIES_MAX: usize = 3;
 
@@ -126,9 +129,8 @@ impl Groups {
 
     /// Nanoseconds for each byte of a field, at most, about.
     pub(super) fn cost(&self) -> usize {
-        let ascii = self.ascii.as_ref().map_or(0, |finder| finder.back.cost());
-        // Twice back, and once forward.
-        3 * ascii.max(self.other.back.cost())
+        let ascii = self.ascii.as_ref().map_or(0, Finder::cost);
+        ascii.max(self.other.cost())
     }
 
     /// Appends where each group matched, by number; nothing if the pattern does not match.
@@ -180,6 +182,14 @@ impl Finder {
         };
         finder.ways = finder.ways();
         Ok(finder)
+    }
+
+    /// Nanoseconds for each byte, at most, about: twice back, and once forward.
+    fn cost(&self) -> usize {
+        match self.back.words() {
+            1 => WALK_NS + self.back.jump_count(),
+            _ => 3 * self.back.cost(),
+        }
     }
 
     fn ways(&self) -> Vec<Option<Vec<Way>>> {

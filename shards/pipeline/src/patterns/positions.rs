@@ -131,16 +131,19 @@ impl Positions {
     pub(super) fn cost(&self) -> usize {
         let lists = self.starts_if.iter().chain(&self.ends_if);
         let terms = lists.map(|(_, terms)| terms.len()).sum::<usize>() + self.empties.len();
-        let jumps_if = self.jumps_if.iter().map(|(_, jumps)| jumps.len()).sum::<usize>();
         let hundredths = STEP_COST
             + self.words * (WORD_COST + self.shifts_if.len() * WORD_IF_COST)
-            + (terms + self.jumps.len() + jumps_if) * TERM_COST
+            + (terms + self.jump_count()) * TERM_COST
             + self.looks.read_count() * READ_LOOK_COST;
         hundredths.div_ceil(100)
     }
 
     pub(super) fn words(&self) -> usize {
         self.words
+    }
+
+    pub(super) fn jump_count(&self) -> usize {
+        self.jumps.len() + self.jumps_if.iter().map(|(_, jumps)| jumps.len()).sum::<usize>()
     }
 
     pub(super) fn scratch(&self) -> PositionsScratch {

@@ -1,5 +1,7 @@
 //! Patterns and expressions by chance.
 
+use corndog_pipeline::patterns::{COST_NS_MAX, Pattern, PatternSet};
+
 use super::generate::{WORDS, key};
 use super::random::Random;
 
@@ -9,13 +11,20 @@ const GROUPS: [&str; 7] = ["app", "pid", "topic", "value", "msg", "hostname", "x
 /// Bytes of a compiled pattern; larger ones are not generated, for they are refused.
 const PATTERN_BYTES_MAX: usize = 100 << 10;
 
+/// Nanoseconds per byte of one pattern, so that a rule set may have several.
+const PATTERN_COST_NS_MAX: usize = COST_NS_MAX / 3;
+
 /// A legal pattern. Its groups' names are added to `names`.
 pub fn pattern(random: &mut Random, names: &mut Vec<String>) -> String {
     loop {
         let mut groups = names.clone();
         let pattern = any_pattern(random, &mut groups);
         let built = regex::bytes::RegexBuilder::new(&pattern).size_limit(PATTERN_BYTES_MAX).build();
-        if built.is_ok() {
+        let compiled = Pattern::compile(&pattern).expect("the regex crate takes it");
+        let alone = PatternSet::new(vec![(0, compiled.with_groups())]);
+        let cost = alone.map_or(usize::MAX, |set| set.cost());
+        // What could be made to search for long is refused: patterns on bytes and characters.
+        if built.is_ok() && cost <= PATTERN_COST_NS_MAX {
             *names = groups;
             return pattern;
         }
