@@ -78,7 +78,7 @@ pub(super) struct AutomatonScratch {
 #[derive(Debug)]
 enum StatesScratch {
     Dense(DenseScratch),
-    Lazy(LazyScratch),
+    Lazy(Box<LazyScratch>),
     None,
 }
 
@@ -149,7 +149,7 @@ impl Automaton {
         AutomatonScratch {
             states: match &self.states {
                 States::Dense(dense) => StatesScratch::Dense(dense.scratch()),
-                States::Lazy(lazy) => StatesScratch::Lazy(lazy.scratch()),
+                States::Lazy(lazy) => StatesScratch::Lazy(Box::new(lazy.scratch())),
                 States::Literals(_) | States::None => StatesScratch::None,
             },
             positions: self.positions.as_ref().map(Positions::scratch),

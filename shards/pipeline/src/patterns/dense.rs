@@ -77,10 +77,10 @@ impl Dense {
         let input = Input::new(field).range(start..).anchored(self.anchored);
         let Ok(mut state) = self.dfa.start_state_forward(&input) else { return };
         for byte in &field[start..] {
-            if self.dfa.is_special_state(state) {
-                if self.dfa.is_dead_state(state) || !self.report(scratch, state, found) {
-                    return;
-                }
+            if self.dfa.is_special_state(state)
+                && (self.dfa.is_dead_state(state) || !self.report(scratch, state, found))
+            {
+                return;
             }
             state = self.dfa.next_state(state, *byte);
         }

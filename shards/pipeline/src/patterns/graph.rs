@@ -8,7 +8,8 @@
 //! Read off an NFA: a position is one of its steps, and what follows is what can be reached without
 //! a step. An edge may ask for looks to hold between the two bytes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
@@ -102,9 +103,8 @@ impl Graph {
         let mut next = 0;
         while next < found.steps.len() {
             let target = found.steps[next].next;
-            if !reaches.contains_key(&target) {
-                let reach = found.reach(target, work)?;
-                reaches.insert(target, reach);
+            if let Entry::Vacant(place) = reaches.entry(target) {
+                place.insert(found.reach(target, work)?);
             }
             next += 1;
         }

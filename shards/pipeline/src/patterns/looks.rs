@@ -27,7 +27,7 @@ pub(super) enum Looks {
     Table {
         before: Box<[u8; 256]>,
         behind: Box<[u8; 256]>,
-        holds: [[LookBits; KINDS.len()]; KINDS.len()],
+        holds: Box<[[LookBits; KINDS.len()]; KINDS.len()]>,
     },
     /// Read from the field's characters: words in a field that is not translated.
     Read(LookSet),
@@ -55,8 +55,8 @@ impl Looks {
             _ => behind(byte),
         };
         let matcher = LookMatcher::new();
-        let mut holds = [[0; KINDS.len()]; KINDS.len()];
-        for (before, row) in KINDS.iter().zip(&mut holds) {
+        let mut holds = Box::new([[0; KINDS.len()]; KINDS.len()]);
+        for (before, row) in KINDS.iter().zip(holds.iter_mut()) {
             for (behind, bits) in KINDS.iter().zip(row) {
                 *bits = read(&matcher, LookSet::full(), &[*before, *behind].concat(), before.len());
             }

@@ -22,6 +22,9 @@ pub(super) struct Pass {
     alphabet: Alphabet,
 }
 
+/// Patterns, each with the number to insert where it matches.
+type Parts = Vec<(usize, Hir)>;
+
 /// Patterns that share an automaton.
 #[derive(Debug)]
 struct Group {
@@ -131,11 +134,7 @@ fn search(
 
 /// Shares patterns out: literals where they are many; of the others, those that start with `^`,
 /// those that a filter finds, and the rest.
-fn groups(
-    parts: Vec<(usize, Hir)>,
-    text: Text<'_>,
-    cache_bytes: usize,
-) -> Result<Vec<Group>, TooLarge> {
+fn groups(parts: Parts, text: Text<'_>, cache_bytes: usize) -> Result<Vec<Group>, TooLarge> {
     let is_anchored = |(_, hir): &(usize, Hir)| shape::is_anchored(hir);
     let is_filtered = |(_, hir): &(usize, Hir)| shape::prefixes(hir).is_some();
     let (anchored, floating): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_anchored);
@@ -156,7 +155,7 @@ fn groups(
 }
 
 /// Patterns that are literals, if they are many, and all others.
-fn literals(parts: Vec<(usize, Hir)>) -> (Vec<(usize, Hir)>, Vec<(usize, Hir)>) {
+fn literals(parts: Parts) -> (Parts, Parts) {
     let is_literal =
         |hir: &Hir| matches!(shape::plain(hir), Some(Plain::Starts(_) | Plain::Contains(_)));
     match parts.iter().filter(|(_, hir)| is_literal(hir)).count() {
