@@ -28,10 +28,12 @@ mod groups;
 mod lazy;
 mod literals;
 mod looks;
+mod one_pass;
 mod pass;
 mod pattern;
 mod positions;
 mod shape;
+mod words;
 
 use crate::bits::Bits;
 use alone::Literal;

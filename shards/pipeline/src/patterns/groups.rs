@@ -7,29 +7,22 @@
 
 use regex_automata::dfa::onepass;
 use regex_automata::nfa::thompson::{NFA, State, WhichCaptures};
-use regex_automata::util::prefilter::Prefilter;
 use regex_automata::util::primitives::{NonMaxUsize, PatternID, StateID};
-use regex_automata::{Anchored, Input, Span};
 use regex_syntax::hir::Hir;
 
 use super::alphabet::Alphabet;
 use super::automaton::{self, Text, TooLarge};
 use super::graph::Graph;
 use super::looks::bits_of;
-use super::positions::{self, Positions};
-use super::shape;
+use super::one_pass::OnePass;
+use super::positions::Positions;
+use super::{shape, words};
 
 /// Bytes whose positions are kept at a time; of all others, those of each block's start are.
 const BLOCK_BYTES: usize = 1024;
 
-/// Bytes of the tables of a pattern that leaves no choice.
-const ONE_PASS_BYTES_MAX: usize = 256 * 1024;
-
 /// Nanoseconds for each byte that both ways take where all positions are in one word.
 const WALK_NS: usize = 8;
-
-/// Places that a filter finds at which such a pattern is tried, before going both ways.
-const TRIES_MAX: usize = 3;
 
 /// How a pattern's groups are found, by what a field is made of.
 #[derive(Debug)]
@@ -62,13 +55,6 @@ struct Way {
     step: Option<(StateID, u32)>,
     /// Slots that are passed on the way.
     passed: Vec<usize>,
-}
-
-#[derive(Debug)]
-struct OnePass {
-    dfa: onepass::DFA,
-    /// Finds where matches may start; `None` for patterns that start with `^`.
-    filter: Option<Prefilter>,
 }
 
 /// What one shard needs to find groups. It grows with the fields.
@@ -230,7 +216,8 @@ impl Finder {
     fn find(&self, scratch: &mut GroupsScratch, field: &[u8]) -> bool {
         scratch.slots.clear();
         scratch.slots.resize(self.nfa.group_info().slot_len(), None);
-        let tried = self.one_pass.as_ref().and_then(|one_pass| one_pass.find(scratch, field));
+        let GroupsScratch { one_pass: cache, slots, .. } = scratch;
+        let tried = self.one_pass.as_ref().and_then(|one_pass| one_pass.find(cache, slots, field));
         tried.unwrap_or_else(|| match self.first_start(scratch, field) {
             Some(start) => {
                 self.walk(scratch, field, start);
@@ -301,9 +288,8 @@ impl Finder {
         now: &[u64],
         slots: &mut [Option<NonMaxUsize>],
     ) -> Next {
-        let is_open = |position: u32| {
-            !now.is_empty() && positions::contains(now, self.position_last - position)
-        };
+        let is_open =
+            |position: u32| !now.is_empty() && words::contains(now, self.position_last - position);
         let mut pass = |passed: &[usize]| {
             passed.iter().for_each(|slot| slots[*slot] = NonMaxUsize::new(at));
         };
@@ -376,44 +362,6 @@ impl Closure {
                 State::Fail => {}
                 _ => return Some(id),
             }
-        }
-        None
-    }
-}
-
-impl OnePass {
-    fn new(nfa: &NFA, hir: &Hir) -> Option<OnePass> {
-        if nfa.look_set_any().contains_word_unicode() {
-            return None;
-        }
-        let filter = match shape::is_anchored(hir) {
-            true => None,
-            false => Some(automaton::filter(std::slice::from_ref(hir))?),
-        };
-        let config = onepass::DFA::config().size_limit(Some(ONE_PASS_BYTES_MAX));
-        let dfa = onepass::DFA::builder().configure(config).build_from_nfa(nfa.clone()).ok()?;
-        Some(OnePass { dfa, filter })
-    }
-
-    /// `None` if it cannot say.
-    fn find(&self, scratch: &mut GroupsScratch, field: &[u8]) -> Option<bool> {
-        let GroupsScratch { one_pass: cache, slots, .. } = scratch;
-        let cache = cache.get_or_insert_with(|| self.dfa.create_cache());
-        cache.reset(&self.dfa);
-        let mut find_at = |start: usize| {
-            let input = Input::new(field).range(start..).anchored(Anchored::Yes);
-            Some(self.dfa.try_search_slots(cache, &input, slots).ok()?.is_some())
-        };
-        let Some(filter) = &self.filter else { return find_at(0) };
-        let mut start = 0;
-        for _ in 0..TRIES_MAX {
-            let Some(span) = filter.find(field, Span::from(start..field.len())) else {
-                return Some(false);
-            };
-            if find_at(span.start)? {
-                return Some(true);
-            }
-            start = span.start + 1;
         }
         None
     }

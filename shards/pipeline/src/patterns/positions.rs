@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::graph::{ByteSet, Edge, Graph};
 use super::looks::{LookBits, Looks};
+use super::words::{self, Jump, Shifts, Term};
 use crate::bits::Bits;
 
 const WORD_BITS: usize = u64::BITS as usize;
@@ -47,31 +48,6 @@ pub(super) struct Positions {
     looks: Looks,
     /// All matches start at the field's start.
     is_anchored: bool,
-}
-
-/// Positions that are reached by a shift: words of bits each.
-#[derive(Debug, Default)]
-struct Shifts {
-    /// From the position before.
-    one: Vec<u64>,
-    /// From the second one before.
-    two: Vec<u64>,
-    /// From themselves.
-    same: Vec<u64>,
-}
-
-/// Some positions of one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Term {
-    word: usize,
-    bits: u64,
-}
-
-/// Edges that no shift goes along: from each of some positions of a word to some of another's.
-#[derive(Debug)]
-struct Jump {
-    from: Term,
-    to: Term,
 }
 
 /// Which positions have read the last byte.
@@ -116,7 +92,7 @@ impl Positions {
             [(&mut positions.starts, &graph.starts), (&mut positions.ends, &graph.ends)]
         {
             let always = list.iter().filter(|(_, looks)| *looks == 0);
-            always.for_each(|(position, _)| set(to, *position));
+            always.for_each(|(position, _)| words::set(to, *position));
         }
         positions.add_edges(&graph.edges);
         positions
@@ -300,16 +276,16 @@ impl Positions {
     ) -> Stepped {
         let row = usize::from(self.row_of[usize::from(byte)]) * self.words;
         let row = &self.rows[row..row + self.words];
-        shift(now, next, &self.shifts, &self.starts, row);
+        words::shift(now, next, &self.shifts, &self.starts, row);
         for (_, shifts) in self.shifts_if.iter().filter(|(asked, _)| asked & !looks == 0) {
-            shift_more(now, next, shifts, row);
+            words::shift_more(now, next, shifts, row);
         }
         for (_, terms) in self.starts_if.iter().filter(|(asked, _)| asked & !looks == 0) {
             terms.iter().for_each(|term| next[term.word] |= term.bits & row[term.word]);
         }
-        jump(now, next, &self.jumps, row);
+        words::jump(now, next, &self.jumps, row);
         for (_, jumps) in self.jumps_if.iter().filter(|(asked, _)| asked & !looks == 0) {
-            jump(now, next, jumps, row);
+            words::jump(now, next, jumps, row);
         }
         let (mut live, mut ended) = (0, 0);
         for (next, ends) in next.iter().zip(ends) {
@@ -331,9 +307,9 @@ impl Positions {
         let mut rests: BTreeMap<(LookBits, u32), Vec<u32>> = BTreeMap::new();
         for edge in edges {
             match i64::from(edge.to) - i64::from(edge.from) {
-                0 => set(&mut self.shifts_of(edge.looks).same, edge.to),
-                1 => set(&mut self.shifts_of(edge.looks).one, edge.to),
-                2 => set(&mut self.shifts_of(edge.looks).two, edge.to),
+                0 => words::set(&mut self.shifts_of(edge.looks).same, edge.to),
+                1 => words::set(&mut self.shifts_of(edge.looks).one, edge.to),
+                2 => words::set(&mut self.shifts_of(edge.looks).two, edge.to),
                 _ => rests.entry((edge.looks, edge.from)).or_default().push(edge.to),
             }
         }
@@ -342,10 +318,10 @@ impl Positions {
         for ((looks, from), mut to) in rests {
             to.sort_unstable();
             to.dedup();
-            add(shared.entry((looks, to)).or_default(), from);
+            words::add(shared.entry((looks, to)).or_default(), from);
         }
         for ((looks, to), from) in shared {
-            let to = terms(&to);
+            let to = words::terms(&to);
             let jumps =
                 from.iter().flat_map(|from| to.iter().map(|to| Jump { from: *from, to: *to }));
             self.jumps_of(looks).extend(jumps);
@@ -369,12 +345,6 @@ impl Positions {
     }
 }
 
-impl Shifts {
-    fn new(words: usize) -> Shifts {
-        Shifts { one: vec![0; words], two: vec![0; words], same: vec![0; words] }
-    }
-}
-
 /// Where some looks stand in a list; they are put there if they are not.
 fn place<T>(list: &mut Vec<(LookBits, T)>, looks: LookBits, make: impl FnOnce() -> T) -> usize {
     let known = list.iter().position(|(asked, _)| *asked == looks);
@@ -382,50 +352,6 @@ fn place<T>(list: &mut Vec<(LookBits, T)>, looks: LookBits, make: impl FnOnce() 
         list.push((looks, make()));
         list.len() - 1
     })
-}
-
-/// The positions of `row` that are reached by a shift, or started.
-#[inline]
-fn shift(now: &[u64], next: &mut [u64], shifts: &Shifts, starts: &[u64], row: &[u64]) {
-    let Shifts { one, two, same } = shifts;
-    let words = now.len();
-    if let ([now], [next], [starts], [row]) = (now, &mut *next, starts, row)
-        && let ([one], [two], [same]) = (&one[..], &two[..], &same[..])
-    {
-        *next = (now << 1 & one | now << 2 & two | now & same | starts) & row;
-        return;
-    }
-    let (next, starts, row) = (&mut next[..words], &starts[..words], &row[..words]);
-    let (one, two, same) = (&one[..words], &two[..words], &same[..words]);
-    let shifted = |now: u64, before: u64, word: usize| {
-        let by_one = now << 1 | before >> (WORD_BITS - 1);
-        let by_two = now << 2 | before >> (WORD_BITS - 2);
-        by_one & one[word] | by_two & two[word] | now & same[word] | starts[word]
-    };
-    next[0] = shifted(now[0], 0, 0) & row[0];
-    for word in 1..words {
-        next[word] = shifted(now[word], now[word - 1], word) & row[word];
-    }
-}
-
-/// Adds the positions of `row` that are reached by a shift.
-fn shift_more(now: &[u64], next: &mut [u64], shifts: &Shifts, row: &[u64]) {
-    let mut before = 0;
-    for (word, now) in now.iter().enumerate() {
-        let by_one = now << 1 | before >> (WORD_BITS - 1);
-        let by_two = now << 2 | before >> (WORD_BITS - 2);
-        let reached =
-            by_one & shifts.one[word] | by_two & shifts.two[word] | now & shifts.same[word];
-        next[word] |= reached & row[word];
-        before = *now;
-    }
-}
-
-fn jump(now: &[u64], next: &mut [u64], jumps: &[Jump], row: &[u64]) {
-    for Jump { from, to } in jumps {
-        let is_reached = now[from.word] & from.bits != 0;
-        next[to.word] |= u64::from(is_reached).wrapping_neg() & to.bits & row[to.word];
-    }
 }
 
 /// The row of each byte, and the rows: bytes that the same positions read share one.
@@ -437,7 +363,7 @@ fn rows(graph: &Graph, words: usize) -> (Box<[u8; 256]>, Vec<u64>) {
         let mut row = vec![0; words];
         for (position, at) in graph.positions.iter().zip(0_u32..) {
             if reads(&position.bytes) {
-                set(&mut row, at);
+                words::set(&mut row, at);
             }
         }
         let count = u8::try_from(known.len()).unwrap_or(u8::MAX);
@@ -449,34 +375,11 @@ fn rows(graph: &Graph, words: usize) -> (Box<[u8; 256]>, Vec<u64>) {
     (Box::new(row_of), rows)
 }
 
-/// True if a position is among those of some words.
-pub(super) fn contains(words: &[u64], position: u32) -> bool {
-    words[position as usize / WORD_BITS] & 1 << (position as usize % WORD_BITS) != 0
-}
-
-fn set(words: &mut [u64], position: u32) {
-    words[position as usize / WORD_BITS] |= 1 << (position as usize % WORD_BITS);
-}
-
 /// Positions that ask for looks, together where they ask for the same.
 fn conditional(list: &[(u32, LookBits)]) -> Vec<(LookBits, Vec<Term>)> {
     let mut by_looks: BTreeMap<LookBits, Vec<Term>> = BTreeMap::new();
     for (position, looks) in list.iter().filter(|(_, looks)| *looks != 0) {
-        add(by_looks.entry(*looks).or_default(), *position);
+        words::add(by_looks.entry(*looks).or_default(), *position);
     }
     by_looks.into_iter().collect()
-}
-
-fn terms(positions: &[u32]) -> Vec<Term> {
-    let mut terms = Vec::new();
-    positions.iter().for_each(|position| add(&mut terms, *position));
-    terms
-}
-
-fn add(terms: &mut Vec<Term>, position: u32) {
-    let (word, bits) = (position as usize / WORD_BITS, 1 << (position as usize % WORD_BITS));
-    match terms.iter_mut().find(|term| term.word == word) {
-        Some(term) => term.bits |= bits,
-        None => terms.push(Term { word, bits }),
-    }
 }
