@@ -115,8 +115,8 @@ impl PatternSet {
         if cost > cost_ns_max {
             return Err(format!(
                 "a message could make the regexes on one field search for {cost} ns per byte, and \
-                 at most {cost_ns_max} are allowed; use fewer, start them with ^, or bound their \
-                 repetitions lower"
+                 at most {cost_ns_max} are allowed; use fewer, start them with ^ and plain text, or \
+                 bound their repetitions lower"
             ));
         }
         Ok(set)
