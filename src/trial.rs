@@ -25,6 +25,7 @@ use corndog_pipeline::ruleset::{RuleSet, Scratch, Verdict, Why};
 use corndog_pipeline::template::Context;
 use corndog_pipeline::topics::TopicTable;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::args::{LogFormat, TestArgs};
 use crate::config::ListenSettings;
@@ -191,6 +192,7 @@ impl Trial {
             peer: surroundings.peer.as_bytes(),
             listener: listener.as_bytes(),
             now: surroundings.now,
+            zone: &TimeZone::UTC,
         };
         if frame.truncated && oversize != Oversize::Truncate {
             return self.oversize(oversize, &message, &context);

@@ -55,7 +55,7 @@ fn main() {
     for (name, frame) in [("time, RFC 5424", &plain), ("time, RFC 3164", &old)] {
         let message = Message::parse(frame.as_bytes(), b"192.0.2.7");
         report(name, frame.len(), 200_000, || {
-            black_box(time::of_message(black_box(&message), now));
+            black_box(time::of_message(black_box(&message), now, &jiff::tz::TimeZone::UTC));
         });
     }
     let mut times = [now, jiff::Timestamp::UNIX_EPOCH].into_iter().cycle();
@@ -105,7 +105,12 @@ fn as_json(name: &str, frame: &[u8]) {
 }
 
 fn context() -> Context<'static> {
-    Context { peer: b"192.0.2.7", listener: b"plain", now: jiff::Timestamp::UNIX_EPOCH }
+    Context {
+        peer: b"192.0.2.7",
+        listener: b"plain",
+        now: jiff::Timestamp::UNIX_EPOCH,
+        zone: &jiff::tz::TimeZone::UTC,
+    }
 }
 
 fn report(name: &str, bytes: usize, count: u32, mut call: impl FnMut()) {

@@ -348,7 +348,7 @@ impl RuleSet {
     fn time_of(&self, message: &Message<'_>, context: &Context<'_>) -> Option<jiff::Timestamp> {
         match self.routing.record_time {
             RecordTime::Received => None,
-            RecordTime::Message => time::of_message(message, context.now),
+            RecordTime::Message => time::of_message(message, context.now, context.zone),
         }
     }
 

@@ -3,19 +3,23 @@
 //! ```text
 //! MSG-LEN SP SYSLOG-MSG            octet counting, RFC 6587 §3.4.1
 //! SYSLOG-MSG LF                    non-transparent framing, RFC 6587 §3.4.2
+//! SYSLOG-MSG NUL                   the same, of Python's SysLogHandler
 //! ```
 //!
-//! Which of the two is decided once, by the connection's first bytes: `[1-9][0-9]{0,6} ` is a
-//! count, anything else is not, and is part of the first message. Nothing is dropped for its form:
-//! where an octet-counting sender has lost count, what stands where a count should be is taken as
-//! one message up to the next LF, then a count is looked for again. LF, CR and NUL between counted
-//! frames are nobody's: several senders put an LF after each.
+//! A listener may say which ([`Framing`]). Where it does not, a connection's first bytes decide,
+//! once: `[1-9][0-9]{0,6} ` is a count, anything else is not, and is part of the first message.
+//! Nothing is dropped for its form: where an octet-counting sender has lost count, what stands where
+//! a count should be is taken as one message up to the next LF, then a count is looked for again.
+//! LF, CR and NUL between counted frames are nobody's: several senders put an LF after each.
+//! Without a count LF ends a frame. If the first frame begins like a message, with `<` and a digit,
+//! and a NUL comes before any LF, NUL ends frames too: both then do, so that whoever gets a sender
+//! to log a NUL first can cut that message in two, and glue none together.
 //!
 //! The caller owns the buffer. Between calls: `Line { searched }` says that the first `searched`
-//! bytes of the unconsumed input hold no LF, so no byte is searched twice; the bytes of a skipped
-//! rest are consumed as they come, so an oversize frame never needs more room than any other.
+//! bytes of the unconsumed input hold no delimiter, so no byte is searched twice; the bytes of a
+//! skipped rest are consumed as they come, so an oversize frame never needs more room than any other.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// The largest count has 7 digits: 9 999 999 bytes. More digits are no count.
 const COUNT_DIGITS_MAX: usize = 7;
@@ -23,8 +27,22 @@ const COUNT_DIGITS_MAX: usize = 7;
 /// The count's digits and its space.
 const COUNT_BYTES_MAX: usize = COUNT_DIGITS_MAX + 1;
 
-/// CR and LF.
-const DELIMITER_BYTES_MAX: usize = 2;
+/// CR, LF and NUL.
+const DELIMITER_BYTES_MAX: usize = 3;
+
+/// How a listener's senders delimit their frames (`framing` in the configuration).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// Each connection's first bytes say it.
+    #[default]
+    Auto,
+    /// By a count before each. Where none stands the stream is broken.
+    Octet,
+    /// By an LF behind each.
+    Lf,
+    /// By a NUL behind each.
+    Nul,
+}
 
 /// Cuts one connection's bytes into frames.
 ///
@@ -33,17 +51,25 @@ const DELIMITER_BYTES_MAX: usize = 2;
 pub struct Deframer {
     /// Bytes of a frame, delimiter not counted; at least 1.
     frame_bytes_max: usize,
-    framing: Framing,
+    kind: Kind,
     state: State,
 }
 
 /// How this connection delimits its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
+enum Kind {
     /// The first bytes have not said it yet.
     Unknown,
+    /// No count, and no delimiter yet: the first one decides.
+    Uncounted,
     Lf,
+    Nul,
+    /// By whichever comes first.
+    LfOrNul,
+    /// What is no count is a line.
     Octet,
+    /// What is no count breaks the stream.
+    OctetAlone,
 }
 
 /// Where in a frame the first unconsumed byte stands.
@@ -51,17 +77,19 @@ enum Framing {
 enum State {
     /// At a frame's start.
     Start,
-    /// At the start of an LF frame, whose first `searched` bytes hold no LF.
+    /// At the start of a delimited frame, whose first `searched` bytes hold no delimiter.
     Line { searched: usize },
-    /// In the rest of an oversize LF frame.
+    /// In the rest of an oversize delimited frame.
     LineSkip,
     /// Behind the count of a frame of so many bytes.
     Counted { bytes: usize },
     /// In the rest of an oversize counted frame, `bytes` before its end; `bytes > 0`.
     CountedSkip { bytes: usize },
+    /// Where a count had to stand, and stood none: what follows means nothing.
+    Broken,
 }
 
-/// One frame: never empty, without its delimiter, count and trailing LF or CRLF.
+/// One frame: never empty, without its delimiter, count and trailing LF, CRLF or NUL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// At least 1 byte, at most `frame_bytes_max`.
@@ -90,13 +118,20 @@ enum Count {
 }
 
 impl Deframer {
-    /// One for each connection; a `frame_bytes_max` of 0 is taken as 1.
+    /// One for each connection whose framing is not known; a `frame_bytes_max` of 0 is taken as 1.
     pub fn new(frame_bytes_max: usize) -> Self {
-        Self {
-            frame_bytes_max: frame_bytes_max.max(1),
-            framing: Framing::Unknown,
-            state: State::Start,
-        }
+        Self::with_framing(frame_bytes_max, Framing::Auto)
+    }
+
+    /// One for each connection.
+    pub fn with_framing(frame_bytes_max: usize, framing: Framing) -> Self {
+        let kind = match framing {
+            Framing::Auto => Kind::Unknown,
+            Framing::Octet => Kind::OctetAlone,
+            Framing::Lf => Kind::Lf,
+            Framing::Nul => Kind::Nul,
+        };
+        Self { frame_bytes_max: frame_bytes_max.max(1), kind, state: State::Start }
     }
 
     /// How many bytes the caller's buffer must be able to hold: with so many unconsumed bytes,
@@ -108,7 +143,7 @@ impl Deframer {
     /// Finds the next frame.
     ///
     /// `input` is everything read and not yet consumed, from the first unconsumed byte on.
-    /// `consumed == 0` without a frame: more bytes are needed.
+    /// `consumed == 0` without a frame: more bytes are needed, or the stream is broken.
     ///
     /// Shape:  `[strays | count | frame | delimiter | unread]`; the frame borrows `input`.
     /// Cost:   each byte is searched once over all calls, no allocation.
@@ -125,6 +160,7 @@ impl Deframer {
                 State::LineSkip => self.line_skip(rest),
                 State::Counted { bytes } => self.counted(rest, bytes),
                 State::CountedSkip { bytes } => self.counted_skip(rest, bytes),
+                State::Broken => (!rest.is_empty()).then(|| skipped(rest.len())),
             };
             let Some(step) = turn else { return Step { consumed, frame: None } };
             consumed += step.consumed;
@@ -136,16 +172,21 @@ impl Deframer {
 
     /// The last frame at the end of the stream: what [`Deframer::next`] was still waiting for.
     ///
-    /// Call `next` until it asks for more, then this once with the unconsumed rest. An LF frame
-    /// without its LF and a counted frame cut short are both delivered, a half-written count is a
-    /// message as well. Beside a trailing LF or CRLF, a lone trailing CR goes: its LF may be what
-    /// the stream's end has cut off. `truncated` only where received bytes were left out.
+    /// Call `next` until it asks for more, then this once with the unconsumed rest. A frame without
+    /// its delimiter and a counted frame cut short are both delivered, a half-written count is a
+    /// message as well unless there must be counts. Beside a trailing LF or CRLF, a lone trailing CR
+    /// goes: its LF may be what the stream's end has cut off. `truncated` only where received bytes
+    /// were left out.
     pub fn finish<'a>(&mut self, input: &'a [u8]) -> Option<Frame<'a>> {
         let state = std::mem::replace(&mut self.state, State::Start);
         match state {
-            State::LineSkip | State::CountedSkip { .. } => None,
+            State::LineSkip | State::CountedSkip { .. } | State::Broken => None,
+            State::Start if self.kind == Kind::OctetAlone => None,
             State::Start | State::Line { .. } | State::Counted { .. } => {
-                let content = without_line_end(input);
+                let content = match self.kind {
+                    Kind::Octet | Kind::OctetAlone => without_trailer(input),
+                    _ => without_line_end(input),
+                };
                 self.cut(content.strip_suffix(b"\r").unwrap_or(content))
             }
         }
@@ -161,6 +202,12 @@ impl Deframer {
         if matches!(self.state, State::Start) {
             self.frame_bytes_max = frame_bytes_max.max(1);
         }
+    }
+
+    /// True once something else stood where [`Framing::Octet`] needs a count. Nothing that follows
+    /// can be read: all is consumed, and none is a frame. To be closed, with this as the reason.
+    pub fn is_broken(&self) -> bool {
+        self.state == State::Broken
     }
 
     /// True in the rest of a frame that was longer than `frame_bytes_max`.
@@ -179,35 +226,60 @@ impl Deframer {
     /// Decides what begins here. `None`, here and below: more bytes are needed.
     fn start<'a>(&mut self, rest: &'a [u8]) -> Option<Step<'a>> {
         let first = *rest.first()?;
-        if self.framing == Framing::Octet && is_stray(first) {
-            return Some(skipped(rest.iter().take_while(|byte| is_stray(**byte)).count()));
-        }
-        if self.framing == Framing::Lf {
+        if matches!(self.kind, Kind::Lf | Kind::Nul | Kind::LfOrNul | Kind::Uncounted) {
             self.state = State::Line { searched: 0 };
             return Some(skipped(0));
         }
+        if self.kind != Kind::Unknown && is_stray(first) {
+            return Some(skipped(rest.iter().take_while(|byte| is_stray(**byte)).count()));
+        }
         match count(rest) {
             Count::Of { bytes, digits } => {
-                self.framing = Framing::Octet;
-                self.state = State::Counted { bytes };
-                Some(skipped(digits + 1))
-            }
-            Count::Unfinished => None,
-            Count::None => {
-                if self.framing == Framing::Unknown {
-                    self.framing = Framing::Lf;
+                if self.kind == Kind::Unknown {
+                    self.kind = Kind::Octet;
                 }
-                self.state = State::Line { searched: 0 };
-                Some(skipped(0))
+                self.state = State::Counted { bytes };
+                return Some(skipped(digits + 1));
             }
+            Count::Unfinished => return None,
+            Count::None => {}
         }
+        self.state = State::Line { searched: 0 };
+        match self.kind {
+            Kind::OctetAlone => self.state = State::Broken,
+            Kind::Unknown => {
+                self.kind = match rest {
+                    [b'<'] => {
+                        self.state = State::Start;
+                        return None;
+                    }
+                    [b'<', b'0'..=b'9', ..] => Kind::Uncounted,
+                    _ => Kind::Lf,
+                };
+            }
+            _ => {}
+        }
+        Some(skipped(0))
     }
 
-    /// Looks for the frame's LF, as far as a frame that is not oversize can reach.
+    /// Where the next delimiter stands. The first that a connection has decides which they are.
+    fn delimiter(&mut self, bytes: &[u8]) -> Option<usize> {
+        let found = match self.kind {
+            Kind::Nul => memchr(0, bytes),
+            Kind::LfOrNul | Kind::Uncounted => memchr2(b'\n', 0, bytes),
+            Kind::Lf | Kind::Octet | Kind::OctetAlone | Kind::Unknown => memchr(b'\n', bytes),
+        };
+        if let (Kind::Uncounted, Some(found)) = (self.kind, found) {
+            self.kind = if bytes[found] == 0 { Kind::LfOrNul } else { Kind::Lf };
+        }
+        found
+    }
+
+    /// Looks for the frame's delimiter, as far as a frame that is not oversize can reach.
     fn line<'a>(&mut self, rest: &'a [u8], searched: usize) -> Option<Step<'a>> {
         let reach = self.uncut_bytes_max();
         let end = rest.len().min(reach);
-        let Some(found) = memchr(b'\n', rest.get(searched..end)?) else {
+        let Some(found) = self.delimiter(rest.get(searched..end)?) else {
             if end < reach {
                 self.state = State::Line { searched: end };
                 return None;
@@ -217,11 +289,13 @@ impl Deframer {
         };
         self.state = State::Start;
         let line = &rest[..=searched + found];
-        Some(Step { consumed: line.len(), frame: self.cut(without_line_end(line)) })
+        // A NUL stands there only where it is the delimiter.
+        let content = without_line_end(line.strip_suffix(b"\0").unwrap_or(line));
+        Some(Step { consumed: line.len(), frame: self.cut(content) })
     }
 
     fn line_skip<'a>(&mut self, rest: &'a [u8]) -> Option<Step<'a>> {
-        let Some(found) = memchr(b'\n', rest) else {
+        let Some(found) = self.delimiter(rest) else {
             return (!rest.is_empty()).then(|| skipped(rest.len()));
         };
         self.state = State::Start;
@@ -238,7 +312,7 @@ impl Deframer {
         }
         let counted = rest.get(..bytes)?;
         self.state = State::Start;
-        Some(Step { consumed: bytes, frame: self.cut(without_line_end(counted)) })
+        Some(Step { consumed: bytes, frame: self.cut(without_trailer(counted)) })
     }
 
     fn counted_skip<'a>(&mut self, rest: &'a [u8], bytes: usize) -> Option<Step<'a>> {
@@ -252,18 +326,32 @@ impl Deframer {
 
     /// The frame in `content`; `None` where that is empty, for an empty frame is no message.
     fn cut<'a>(&self, content: &'a [u8]) -> Option<Frame<'a>> {
-        if content.is_empty() {
-            return None;
-        }
-        let kept = content.len().min(self.frame_bytes_max);
-        Some(Frame { bytes: &content[..kept], truncated: kept < content.len() })
+        cut(content, self.frame_bytes_max)
     }
 
-    /// A frame of exactly `frame_bytes_max` bytes and its CRLF: what is longer is oversize,
+    /// A frame of exactly `frame_bytes_max` bytes and all that may end it: what is longer is oversize,
     /// whatever it ends with.
     fn uncut_bytes_max(&self) -> usize {
         self.frame_bytes_max.saturating_add(DELIMITER_BYTES_MAX)
     }
+}
+
+/// The frame that one datagram is; `None`: it is empty.
+///
+/// A trailing LF, CRLF or NUL goes, as it does in a counted frame; what is behind `frame_bytes_max`
+/// is cut off.
+///
+/// Source: RFC 5426 §3.1; Python's SysLogHandler, which appends a NUL.
+pub fn datagram(bytes: &[u8], frame_bytes_max: usize) -> Option<Frame<'_>> {
+    cut(without_trailer(bytes), frame_bytes_max.max(1))
+}
+
+fn cut(content: &[u8], frame_bytes_max: usize) -> Option<Frame<'_>> {
+    if content.is_empty() {
+        return None;
+    }
+    let kept = content.len().min(frame_bytes_max);
+    Some(Frame { bytes: &content[..kept], truncated: kept < content.len() })
 }
 
 fn skipped<'a>(consumed: usize) -> Step<'a> {
@@ -281,6 +369,11 @@ fn without_line_end(bytes: &[u8]) -> &[u8] {
         Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
         None => bytes,
     }
+}
+
+/// Without one trailing LF, CRLF or NUL, or one of the former before the latter.
+fn without_trailer(bytes: &[u8]) -> &[u8] {
+    without_line_end(bytes.strip_suffix(b"\0").unwrap_or(bytes))
 }
 
 /// Reads `[1-9][0-9]{0,6} `, from the first byte on.
@@ -346,7 +439,7 @@ mod tests {
 
     #[test]
     fn the_buffer_bound_does_not_overflow() {
-        assert_eq!(Deframer::buffer_bytes_max(65_536), 65_546);
+        assert_eq!(Deframer::buffer_bytes_max(65_536), 65_547);
         assert_eq!(Deframer::buffer_bytes_max(usize::MAX), usize::MAX);
         assert_eq!(Deframer::new(usize::MAX).next(b"1 a").frame.map(|f| f.bytes), Some(&b"a"[..]));
     }

@@ -5,8 +5,11 @@
 //! ```text
 //! <PRI>VERSION SP TIMESTAMP SP HOSTNAME ...    Rfc5424   (RFC 5424 §6)
 //! <PRI>anything else                           Rfc3164   (RFC 3164 §4)
+//! TIMESTAMP ... TAG ...                        Rfc3164, without PRI
 //! anything else                                Raw
 //! ```
+//!
+//! A listener may say which of these its senders speak; see [`Dialect`].
 //!
 //! So every frame becomes a message, nothing is lost for its form, and no byte need be UTF-8.
 //! Times and names are checked for their shape only: what they mean is for whoever reads them.
@@ -14,7 +17,7 @@
 use crate::{rfc3164, rfc5424};
 
 /// PRI of a frame that brings none: user.notice (RFC 3164 §4.3.3).
-const PRI_DEFAULT: u8 = 13;
+pub(crate) const PRI_DEFAULT: u8 = 13;
 
 /// local7.debug (RFC 5424 §6.2.1).
 const PRI_MAX: u16 = 191;
@@ -30,14 +33,28 @@ const FACILITIES: [&str; 24] = [
 const SEVERITIES: [&str; 8] =
     ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
+/// Which formats a listener's senders speak (`format` in the configuration).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Any: found out message by message.
+    #[default]
+    Auto,
+    /// RFC 5424; what is not is its own `msg`, whole.
+    Rfc5424,
+    /// RFC 3164, also where it looks like RFC 5424.
+    Rfc3164,
+    /// None: every frame is its own `msg`, whole.
+    Raw,
+}
+
 /// Which format a frame was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// A PRI, a version, and a whole header.
     Rfc5424,
-    /// A PRI, and not RFC 5424.
+    /// A PRI, and not RFC 5424; or no PRI, but a time and a tag.
     Rfc3164,
-    /// No valid PRI.
+    /// Neither.
     Raw,
 }
 
@@ -50,7 +67,8 @@ pub struct Message<'a> {
     pub format: Format,
     /// `facility * 8 + severity`, `0..=191`.
     pub pri: u8,
-    /// As sent: RFC 3339, or `Mmm dd hh:mm:ss` in RFC 3164.
+    /// As sent: RFC 3339, or in RFC 3164 whatever senders write, with its year and zone. Its shape
+    /// is right; whether there is such a day is not looked at.
     pub timestamp: Option<&'a [u8]>,
     /// As sent; the peer's where RFC 3164 or Raw name none; `None` where RFC 5424 says NILVALUE.
     pub hostname: Option<&'a [u8]>,
@@ -74,15 +92,31 @@ impl<'a> Message<'a> {
     /// Source: RFC 5424 §6, RFC 3164 §4.
     pub fn parse(frame: &'a [u8], peer: &'a [u8]) -> Message<'a> {
         let Some((pri, rest)) = pri(frame) else {
-            return Message {
-                format: Format::Raw,
-                ..Message::without_header(frame, peer, PRI_DEFAULT, frame)
-            };
+            return rfc3164::parse_without_pri(frame, peer)
+                .unwrap_or_else(|| Message::raw(frame, peer));
         };
         match rfc5424::parse(frame, pri, rest) {
             Some(message) => message,
             None => rfc3164::parse(frame, peer, pri, rest),
         }
+    }
+
+    /// Parses a frame of a listener whose senders speak `dialect`; the rest is as `parse`.
+    pub fn parse_as(dialect: Dialect, frame: &'a [u8], peer: &'a [u8]) -> Message<'a> {
+        let message = match (dialect, pri(frame)) {
+            (Dialect::Auto, _) => return Message::parse(frame, peer),
+            (Dialect::Rfc5424, Some((pri, rest))) => rfc5424::parse(frame, pri, rest),
+            (Dialect::Rfc3164, Some((pri, rest))) => Some(rfc3164::parse(frame, peer, pri, rest)),
+            (Dialect::Rfc3164, None) => rfc3164::parse_without_pri(frame, peer),
+            (Dialect::Rfc5424, None) | (Dialect::Raw, _) => None,
+        };
+        message.unwrap_or_else(|| Message::raw(frame, peer))
+    }
+
+    /// A frame that is its own `msg`.
+    fn raw(frame: &'a [u8], peer: &'a [u8]) -> Message<'a> {
+        let message = Message::without_header(frame, peer, PRI_DEFAULT, frame);
+        Message { format: Format::Raw, ..message }
     }
 
     /// Only a PRI, and `msg`: what RFC 3164 starts from.
@@ -118,9 +152,11 @@ impl<'a> Message<'a> {
 }
 
 /// Reads `<PRIVAL>`: one to three digits, at most 191; leading zeros as RFC 5424 §6 allows them.
+///
+/// One NUL before it is passed over: it ended the message before, whose text ended in LF.
 fn pri(frame: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, rest) = match frame {
-        [b'<', rest @ ..] => match rest {
+        [b'<', rest @ ..] | [0, b'<', rest @ ..] => match rest {
             [_, _, b'>', ..] => rest.split_at(2),
             [_, _, _, b'>', ..] => rest.split_at(3),
             [_, b'>', ..] => rest.split_at(1),

@@ -1,4 +1,4 @@
-//! Reads an RFC 3164 message behind its PRI, as senders write it rather than as the RFC has it.
+//! Reads an RFC 3164 message, as senders write it rather than as the RFC has it.
 //!
 //! ```text
 //! [TIMESTAMP SP [HOSTNAME SP]] [TAG[PROCID]: ] MSG
@@ -8,7 +8,8 @@
 //! shows. What is not surely header stays in MSG, where the operator's rules can still see it:
 //!
 //! - TIMESTAMP is `Mmm dd hh:mm:ss`, or RFC 3339 as rsyslog's default forward format has it, each
-//!   followed by a space or the end. Anything else there is no time.
+//!   followed by a space or the end. These are the usual ones, and are read first; what devices
+//!   write instead is in `dialects`, and the times in `stamp`.
 //! - HOSTNAME, behind a time: the next word, unless it looks like a tag (ends with `:`, or has
 //!   `[...]:`), has bytes that no host name has, or ends the frame (then it is the MSG). `-` is no
 //!   host. Without a time: only in `host app[procid]: `, for `failed login: x` has the same form
@@ -16,10 +17,14 @@
 //! - TAG is `app:` followed by a space or the end, or `app[procid]:`. The RFC lets any byte that is
 //!   not alphanumeric end the tag (§4.1.3), a space too; then each first word of a text would be
 //!   one, so here the colon is needed. A name has no quotes, braces, commas: JSON is no tag.
+//! - Without a PRI, only what begins with a time and has a tag is a message of this kind.
 //!
 //! The host is the peer where none is named (§4.3.2).
 
-use crate::message::Message;
+mod dialects;
+pub(crate) mod stamp;
+
+use crate::message::{Message, PRI_DEFAULT};
 use crate::rfc5424::{find_space, rfc3339_bytes};
 
 /// Bytes of a TAG's name. The RFC says 32 (§4.1.3), senders know no such limit.
@@ -33,6 +38,14 @@ pub(crate) const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
 
+/// What stands before the tag.
+struct Header<'a> {
+    timestamp: Option<&'a [u8]>,
+    hostname: Option<&'a [u8]>,
+    /// Tag and text.
+    rest: &'a [u8],
+}
+
 /// `app[procid]:` or `app:`.
 struct Tag<'a> {
     app_name: &'a [u8],
@@ -44,18 +57,44 @@ struct Tag<'a> {
 
 /// Reads any message with a PRI; `rest` is what follows it in `frame`.
 ///
-/// Cost:   each word of the header is looked at twice at most, the text not at all.
+/// Cost:   each word of the header is looked at a few times at most, the text not at all.
 /// Source: RFC 3164 §4.
 pub(crate) fn parse<'a>(frame: &'a [u8], peer: &'a [u8], pri: u8, rest: &'a [u8]) -> Message<'a> {
-    let (timestamp, rest) = timestamp(rest);
-    let (hostname, rest) = match timestamp {
-        Some(_) => host(rest),
+    let header = match usual_time(rest) {
+        Some((timestamp, after)) => {
+            let (hostname, rest) = host(after);
+            Header { timestamp: Some(timestamp), hostname, rest }
+        }
+        None if dialects::may_begin(rest) => dialects::header(rest),
         None => host_before_tag(rest),
     };
-    let mut message = Message::without_header(frame, peer, pri, rest);
-    message.timestamp = timestamp;
-    message.hostname = Some(hostname.unwrap_or(peer));
-    if let Some(tag) = tag(rest) {
+    message(frame, peer, pri, &header, tag(header.rest))
+}
+
+/// Reads a message without PRI: `None` unless it begins with a time, and has a tag.
+///
+/// Source: RFC 3164 §4.3.2, and files of messages sent as they are.
+pub(crate) fn parse_without_pri<'a>(frame: &'a [u8], peer: &'a [u8]) -> Option<Message<'a>> {
+    if !dialects::may_begin(frame) {
+        return None;
+    }
+    let header = dialects::timed_header(frame)?;
+    let tag = tag(header.rest)?;
+    Some(message(frame, peer, PRI_DEFAULT, &header, Some(tag)))
+}
+
+#[inline]
+fn message<'a>(
+    frame: &'a [u8],
+    peer: &'a [u8],
+    pri: u8,
+    header: &Header<'a>,
+    tag: Option<Tag<'a>>,
+) -> Message<'a> {
+    let mut message = Message::without_header(frame, peer, pri, header.rest);
+    message.timestamp = header.timestamp;
+    message.hostname = Some(header.hostname.unwrap_or(peer));
+    if let Some(tag) = tag {
         message.app_name = Some(tag.app_name);
         message.procid = tag.procid;
         message.msg = tag.msg;
@@ -63,22 +102,31 @@ pub(crate) fn parse<'a>(frame: &'a [u8], peer: &'a [u8], pri: u8, rest: &'a [u8]
     message
 }
 
-/// The time, if there is one, and what follows its space.
-fn timestamp(rest: &[u8]) -> (Option<&[u8]>, &[u8]) {
-    let Some(bytes) = month_time_bytes(rest).or_else(|| rfc3339_bytes(rest)) else {
-        return (None, rest);
-    };
+/// One of the usual times, and what follows its space; `None`: there is none, or more of the time
+/// may follow it.
+#[inline]
+fn usual_time(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let bytes = month_time_bytes(rest).or_else(|| rfc3339_bytes(rest))?;
     let (time, after) = rest.split_at(bytes);
-    match after {
-        [] => (Some(time), after),
-        [b' ', after @ ..] => (Some(time), after),
-        _ => (None, rest),
-    }
+    let after = match after {
+        [] => after,
+        [b' ', after @ ..] => after,
+        _ => return None,
+    };
+    // A year, a zone's name, its offset; or a host.
+    let has_more = match after {
+        [b'0'..=b'9', _, _, _, b' ' | b':', ..] => true,
+        [b'A'..=b'Z', b'A'..=b'Z', ..] => true,
+        [b'+' | b'-', b'0'..=b'9', ..] => true,
+        _ => false,
+    };
+    (!has_more).then_some((time, after))
 }
 
 /// How many bytes `Mmm dd hh:mm:ss` takes at the start of `rest`.
 ///
 /// The day has two places, filled by a space (§4.1.2) or a zero, or one.
+#[inline]
 fn month_time_bytes(rest: &[u8]) -> Option<usize> {
     let month = rest.first_chunk::<3>()?;
     if !MONTHS.contains(&month) {
@@ -95,27 +143,36 @@ fn month_time_bytes(rest: &[u8]) -> Option<usize> {
 }
 
 /// The host behind a time, and what follows its space.
+#[inline]
 fn host(rest: &[u8]) -> (Option<&[u8]>, &[u8]) {
-    let Some(end) = find_space(rest) else { return (None, rest) };
+    match find_host(rest) {
+        Some((b"-", after)) => (None, after),
+        Some((host, after)) => (Some(host), after),
+        None => (None, rest),
+    }
+}
+
+/// The first word, where it may be a host or the dash that stands for none.
+#[inline]
+fn find_host(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = find_space(rest)?;
     let (host, after) = (&rest[..end], &rest[end + 1..]);
     let is_host = !host.is_empty()
         && !host.ends_with(b":")
         && host.iter().all(|byte| is_host_byte(*byte))
-        && tag(rest).is_none();
-    match is_host {
-        true if host == b"-" => (None, after),
-        true => (Some(host), after),
-        false => (None, rest),
-    }
+        && tag(rest).is_none()
+        && !(host == b"last" && after.starts_with(b"message repeated "))
+        && host != b"--";
+    is_host.then_some((host, after))
 }
 
 /// The host without a time: only before a tag with brackets.
-fn host_before_tag(rest: &[u8]) -> (Option<&[u8]>, &[u8]) {
+fn host_before_tag(rest: &[u8]) -> Header<'_> {
     match host(rest) {
         (Some(host), after) if tag(after).is_some_and(|tag| tag.has_brackets) => {
-            (Some(host), after)
+            Header { timestamp: None, hostname: Some(host), rest: after }
         }
-        _ => (None, rest),
+        _ => Header { timestamp: None, hostname: None, rest },
     }
 }
 
@@ -125,17 +182,21 @@ fn tag(rest: &[u8]) -> Option<Tag<'_>> {
     let name_bytes = reach.iter().position(|byte| !is_tag_name_byte(*byte))?;
     let (app_name, after) = rest.split_at(name_bytes);
     if app_name.is_empty() {
-        return None;
+        // Cisco ASA: `fw1 : %ASA-6-302013: `.
+        return if after.starts_with(b": %") { tag(&after[2..]) } else { None };
     }
     let (procid, after, has_brackets) = match after {
-        [b':'] => (None, &after[1..], false),
-        [b':', b' ', ..] => (None, &after[1..], false),
+        // A number alone is no program.
+        [b':'] | [b':', b' ', ..] if app_name.iter().all(u8::is_ascii_digit) => return None,
+        [b':'] | [b':', b' ', ..] => (None, &after[1..], false),
         [b'[', bracketed @ ..] => {
             let reach = &bracketed[..bracketed.len().min(TAG_PROCID_BYTES_MAX + 1)];
             let end = reach.iter().position(|byte| matches!(byte, b']' | b' '))?;
             let after = bracketed[end..].strip_prefix(b"]:")?;
             ((end > 0).then_some(&bracketed[..end]), after, true)
         }
+        // Cisco IOS XR.
+        [b' ', b':', b' ', ..] if app_name[0] == b'%' => (None, &after[2..], false),
         _ => return None,
     };
     let msg = after.strip_prefix(b" ").unwrap_or(after);

@@ -14,6 +14,7 @@ mod variable;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::message::Message;
 use crate::structured_data::SdValue;
@@ -47,6 +48,8 @@ pub struct Context<'a> {
     pub listener: &'a [u8],
     /// When it was read.
     pub now: Timestamp,
+    /// Where its listener's senders have their clocks, if they do not say it (`timezone`).
+    pub zone: &'a TimeZone,
 }
 
 /// The winner's captures: where each group matched, in `field`.

@@ -49,8 +49,12 @@ impl Engine {
 
     fn take(&mut self, frame: &[u8], now: Instant) {
         let message = Message::parse(frame, b"127.0.0.1");
-        let context =
-            Context { peer: b"127.0.0.1", listener: b"l", now: jiff::Timestamp::UNIX_EPOCH };
+        let context = Context {
+            peer: b"127.0.0.1",
+            listener: b"l",
+            now: jiff::Timestamp::UNIX_EPOCH,
+            zone: &jiff::tz::TimeZone::UTC,
+        };
         let verdict = self.rules.evaluate(&message, &context, &self.table, &mut self.scratch);
         let Verdict::Forward { record, .. } = verdict else { return };
         self.forwarded += 1;

@@ -1,12 +1,20 @@
 //! Framing: the shared cases, and generated streams against a plain reference, cut anywhere.
 
-use corndog_pipeline::framing::Deframer;
+use corndog_pipeline::framing::{Deframer, Framing, datagram};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Deserialize;
 
 /// A frame's bytes, and whether it was truncated.
 type Framed = (Vec<u8>, bool);
+
+/// Each way to say how frames are delimited.
+const FRAMINGS: [(&str, Framing); 4] = [
+    ("auto", Framing::Auto),
+    ("octet", Framing::Octet),
+    ("lf", Framing::Lf),
+    ("nul", Framing::Nul),
+];
 
 #[derive(Deserialize)]
 struct Cases {
@@ -19,9 +27,18 @@ struct Case {
     name: String,
     #[serde(rename = "source")]
     _source: String,
+    #[serde(default = "auto")]
+    framing: String,
     frame_bytes_max: usize,
     input: Vec<Part>,
     frames: Vec<Part>,
+    /// A count was missing where one must stand.
+    #[serde(default)]
+    broken: bool,
+}
+
+fn auto() -> String {
+    "auto".to_owned()
 }
 
 /// Text, then hex, all that `repeat` times.
@@ -48,11 +65,17 @@ impl Part {
     }
 }
 
-/// Deframes as a receiver does: reads of the given lengths, in turn, into a bounded buffer.
-fn deframe(input: &[u8], frame_bytes_max: usize, reads: &[usize]) -> Vec<Framed> {
+/// Deframes as a receiver does: reads of the given lengths, in turn, into a bounded buffer. True: the
+/// stream broke.
+fn deframe(
+    input: &[u8],
+    frame_bytes_max: usize,
+    framing: Framing,
+    reads: &[usize],
+) -> (Vec<Framed>, bool) {
     let capacity = Deframer::buffer_bytes_max(frame_bytes_max);
     let mut reads = reads.iter().cycle();
-    let mut deframer = Deframer::new(frame_bytes_max);
+    let mut deframer = Deframer::with_framing(frame_bytes_max, framing);
     let mut frames = Vec::new();
     let mut unread = input;
     let mut buffer: Vec<u8> = Vec::new();
@@ -77,15 +100,16 @@ fn deframe(input: &[u8], frame_bytes_max: usize, reads: &[usize]) -> Vec<Framed>
         buffer.extend_from_slice(read);
         unread = rest;
     }
+    let is_broken = deframer.is_broken();
     if let Some(frame) = deframer.finish(&buffer) {
         assert!(!frame.bytes.is_empty() && frame.bytes.len() <= frame_bytes_max);
         frames.push((frame.bytes.to_vec(), frame.truncated));
     }
-    frames
+    (frames, is_broken)
 }
 
-/// The same, plainly: on the whole stream, with nothing to remember between reads.
-fn reference(input: &[u8], frame_bytes_max: usize) -> Vec<Framed> {
+/// The same, plainly: on the whole stream, with nothing to remember between reads. True: it broke.
+fn reference(input: &[u8], frame_bytes_max: usize, framing: Framing) -> (Vec<Framed>, bool) {
     let mut frames = Vec::new();
     let mut push = |content: &[u8]| {
         let kept = content.len().min(frame_bytes_max);
@@ -93,7 +117,12 @@ fn reference(input: &[u8], frame_bytes_max: usize) -> Vec<Framed> {
             frames.push((content[..kept].to_vec(), kept < content.len()));
         }
     };
-    let is_octet = reference_count(input).is_some();
+    let is_octet = match framing {
+        Framing::Auto => reference_count(input).is_some(),
+        Framing::Octet => true,
+        Framing::Lf | Framing::Nul => false,
+    };
+    let delimiters = reference_delimiters(input, framing, is_octet);
     let mut rest = input;
     while !rest.is_empty() {
         if is_octet && [b'\n', b'\r', 0].contains(&rest[0]) {
@@ -101,25 +130,48 @@ fn reference(input: &[u8], frame_bytes_max: usize) -> Vec<Framed> {
         } else if let Some((header, count)) = reference_count(rest).filter(|_| is_octet) {
             rest = &rest[header..];
             if rest.len() >= count {
-                push(reference_strip(&rest[..count]));
+                push(reference_trailer(&rest[..count]));
                 rest = &rest[count..];
-            } else if count > frame_bytes_max + 2 && rest.len() >= frame_bytes_max {
+            } else if count > frame_bytes_max + 3 && rest.len() >= frame_bytes_max {
                 // Cut as soon as all that is kept is there, whatever still comes.
                 push(&[&rest[..frame_bytes_max], b"more"].concat());
                 rest = &[];
             } else {
-                push(reference_strip_end(rest));
+                push(reference_strip_cr(reference_trailer(rest)));
                 rest = &[];
             }
-        } else if let Some(lf) = rest.iter().position(|byte| *byte == b'\n') {
-            push(reference_strip(&rest[..=lf]));
-            rest = &rest[lf + 1..];
+        } else if framing == Framing::Octet {
+            let may_be_count =
+                rest.len() <= 7 && rest[0] != b'0' && rest.iter().all(u8::is_ascii_digit);
+            return (frames, !may_be_count);
+        } else if let Some(end) = rest.iter().position(|byte| delimiters.contains(byte)) {
+            push(match rest[end] {
+                0 => reference_strip(&rest[..end]),
+                _ => reference_strip(&rest[..=end]),
+            });
+            rest = &rest[end + 1..];
         } else {
-            push(reference_strip_end(rest));
+            let strip = if is_octet { reference_trailer } else { reference_strip };
+            push(reference_strip_cr(strip(rest)));
             rest = &[];
         }
     }
-    frames
+    (frames, false)
+}
+
+/// What ends a frame without count.
+fn reference_delimiters(input: &[u8], framing: Framing, is_octet: bool) -> &'static [u8] {
+    let is_pri = input.len() > 1 && input[0] == b'<' && input[1].is_ascii_digit();
+    match framing {
+        Framing::Nul => b"\0",
+        Framing::Auto if is_pri && !is_octet => {
+            match input.iter().find(|byte| matches!(byte, b'\n' | 0)) {
+                Some(0) => b"\0\n",
+                _ => b"\n",
+            }
+        }
+        _ => b"\n",
+    }
 }
 
 /// The bytes of `[1-9][0-9]{0,6} ` and its number.
@@ -142,9 +194,16 @@ fn reference_strip(content: &[u8]) -> &[u8] {
     }
 }
 
-fn reference_strip_end(content: &[u8]) -> &[u8] {
-    let stripped = reference_strip(content);
-    stripped.strip_suffix(b"\r").unwrap_or(stripped)
+fn reference_strip_cr(content: &[u8]) -> &[u8] {
+    content.strip_suffix(b"\r").unwrap_or(content)
+}
+
+/// What goes at the end of a counted frame.
+fn reference_trailer(content: &[u8]) -> &[u8] {
+    match content {
+        [content @ .., 0] => reference_strip(content),
+        _ => reference_strip(content),
+    }
 }
 
 #[test]
@@ -154,12 +213,49 @@ fn shared_cases_hold_however_they_are_cut() {
     for case in cases.case {
         let input: Vec<u8> = case.input.iter().flat_map(Part::bytes).collect();
         let expected: Vec<Framed> = case.frames.iter().map(|p| (p.bytes(), p.truncated)).collect();
+        let framing = FRAMINGS.into_iter().find(|(name, _)| *name == case.framing);
+        let (_, framing) = framing.expect("one of the four");
+        let expected = (expected, case.broken);
         for read in [1, 2, 3, 7, 65_536] {
-            let frames = deframe(&input, case.frame_bytes_max, &[read]);
+            let frames = deframe(&input, case.frame_bytes_max, framing, &[read]);
             assert_eq!(frames, expected, "{}, reads of {read}", case.name);
         }
-        assert_eq!(reference(&input, case.frame_bytes_max), expected, "{}", case.name);
+        assert_eq!(reference(&input, case.frame_bytes_max, framing), expected, "{}", case.name);
     }
+}
+
+#[test]
+fn a_datagram_is_a_frame_without_its_trailer() {
+    for (bytes, frame) in [
+        (&b"<13>a"[..], Some((&b"<13>a"[..], false))),
+        (b"<13>a\n", Some((b"<13>a", false))),
+        (b"<13>a\r\n", Some((b"<13>a", false))),
+        (b"<13>a\0", Some((b"<13>a", false))),
+        (b"<13>a\n\0", Some((b"<13>a", false))),
+        (b"<13>a\nb\n\n", Some((b"<13>a\nb\n", false))),
+        (b"5 <13>a", Some((b"5 <13>a", false))),
+        (b"<13>abcdefg", Some((b"<13>abcd", true))),
+        (b"<13>abcd\r\n", Some((b"<13>abcd", false))),
+        (b"", None),
+        (b"\r\n", None),
+        (b"\0", None),
+    ] {
+        let found = datagram(bytes, 8).map(|frame| (frame.bytes, frame.truncated));
+        assert_eq!(found, frame, "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_broken_stream_says_so_at_once_and_is_eaten() {
+    let mut deframer = Deframer::with_framing(100, Framing::Octet);
+    let step = deframer.next(b"5 <13>a<13>b\n");
+    assert_eq!(step.frame.map(|frame| frame.bytes), Some(&b"<13>a"[..]));
+    assert!(!deframer.is_broken());
+    let step = deframer.next(b"<13>b\n");
+    assert_eq!((step.consumed, step.frame), (6, None));
+    assert!(deframer.is_broken());
+    assert_eq!(deframer.next(b"5 <13>a").consumed, 7);
+    assert_eq!(deframer.finish(b""), None);
 }
 
 #[test]
@@ -201,6 +297,9 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         3 => line(b"\n"),
         2 => line(b"\r\n"),
+        2 => line(b"\0"),
+        1 => line(b"\n\0"),
+        1 => line(b"").prop_map(|text| [b"<1", &text[..]].concat()),
         1 => line(b""),
         4 => counted(b""),
         2 => counted(b"\n"),
@@ -233,10 +332,13 @@ proptest! {
         frame_bytes_max in 1_usize..32,
         reads in vec(1_usize..40, 1..8),
     ) {
-        let expected = reference(&input, frame_bytes_max);
-        prop_assert_eq!(deframe(&input, frame_bytes_max, &[usize::MAX]), expected.clone());
-        prop_assert_eq!(deframe(&input, frame_bytes_max, &[1]), expected.clone());
-        prop_assert_eq!(deframe(&input, frame_bytes_max, &reads), expected);
+        for (_, framing) in FRAMINGS {
+            let expected = reference(&input, frame_bytes_max, framing);
+            for reads in [&[usize::MAX][..], &[1], &reads] {
+                let frames = deframe(&input, frame_bytes_max, framing, reads);
+                prop_assert_eq!(frames, expected.clone(), "{:?}", framing);
+            }
+        }
     }
 
     #[test]
@@ -259,6 +361,7 @@ proptest! {
         if let Some(frame) = deframer.finish(rest) {
             frames.push((frame.bytes.to_vec(), frame.truncated));
         }
-        prop_assert_eq!(frames, reference(&input, frame_bytes_max));
+        let (expected, _) = reference(&input, frame_bytes_max, Framing::Auto);
+        prop_assert_eq!(frames, expected);
     }
 }

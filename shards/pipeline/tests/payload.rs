@@ -7,8 +7,12 @@ use corndog_pipeline::template::Context;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const CONTEXT: Context<'static> =
-    Context { peer: b"192.0.2.7", listener: b"plain", now: jiff::Timestamp::UNIX_EPOCH };
+const CONTEXT: Context<'static> = Context {
+    peer: b"192.0.2.7",
+    listener: b"plain",
+    now: jiff::Timestamp::UNIX_EPOCH,
+    zone: &jiff::tz::TimeZone::UTC,
+};
 
 fn json_of(frame: &[u8]) -> Value {
     let message = Message::parse(frame, CONTEXT.peer);

@@ -117,7 +117,12 @@ fn bytes_that_are_no_text_are_searched_as_well() {
     let mut rules = RuleSet::compile(&rules, &RoutingConfig::default()).expect("legal");
     let table = TopicTable::new(rules.configured_topics(), 0);
     rules.place(&table).expect("there is room");
-    let context = Context { peer: b"p", listener: b"l", now: jiff::Timestamp::UNIX_EPOCH };
+    let context = Context {
+        peer: b"p",
+        listener: b"l",
+        now: jiff::Timestamp::UNIX_EPOCH,
+        zone: &jiff::tz::TimeZone::UTC,
+    };
     let message = Message::parse(b"\xfe\xffx", b"p");
     let mut scratch = rules.scratch();
     let verdict = rules.evaluate(&message, &context, &table, &mut scratch);

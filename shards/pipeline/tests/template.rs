@@ -11,8 +11,12 @@ const FRAME: &[u8] = b"<165>1 2003-10-11T22:14:15.003Z host app 7 ID47 \
 
 const NO_GROUPS: Scope<'static> = Scope { groups: &[], has_value: false };
 
-const CONTEXT: Context<'static> =
-    Context { peer: b"192.0.2.7", listener: b"plain", now: jiff::Timestamp::UNIX_EPOCH };
+const CONTEXT: Context<'static> = Context {
+    peer: b"192.0.2.7",
+    listener: b"plain",
+    now: jiff::Timestamp::UNIX_EPOCH,
+    zone: &jiff::tz::TimeZone::UTC,
+};
 
 /// Compiles where there are groups `user` and `port`, and a value.
 fn compile(text: &str) -> Result<Template, String> {

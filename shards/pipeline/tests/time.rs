@@ -3,6 +3,7 @@
 use corndog_pipeline::message::Message;
 use corndog_pipeline::time::{TimeText, of_message};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 fn time(text: &str) -> Timestamp {
@@ -17,7 +18,7 @@ fn of(text: &str, now: &str) -> Option<Timestamp> {
     };
     let message = Message::parse(frame.as_bytes(), b"peer");
     assert_eq!(message.timestamp, Some(text.as_bytes()), "{text}");
-    of_message(&message, time(now))
+    of_message(&message, time(now), &TimeZone::UTC)
 }
 
 proptest! {
@@ -89,7 +90,7 @@ fn what_is_no_date_or_absurd_has_no_time() {
         assert_eq!(of(text, "2026-06-01T00:00:00Z"), None, "{text}");
     }
     let without = Message::parse(b"<13>1 - - - - - - x", b"peer");
-    assert_eq!(of_message(&without, Timestamp::UNIX_EPOCH), None);
+    assert_eq!(of_message(&without, Timestamp::UNIX_EPOCH, &TimeZone::UTC), None);
 }
 
 #[test]

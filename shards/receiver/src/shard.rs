@@ -20,6 +20,7 @@ use corndog_pipeline::rules::Oversize;
 use corndog_pipeline::ruleset::Verdict;
 use corndog_pipeline::template::Context;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::connection::{Order, Watch};
 use crate::settings::{Live, ReceiverLimits, ReceiverSettings};
@@ -143,6 +144,7 @@ impl Shard {
             peer: origin.peer.as_bytes(),
             listener: origin.listener.as_bytes(),
             now: time,
+            zone: &TimeZone::UTC,
         };
         let topics = &*self.settings.topics;
         let verdict = match origin.oversize {

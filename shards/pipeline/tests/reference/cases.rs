@@ -126,7 +126,12 @@ impl Case {
             let shown = format!("{}, message {}: {}", self.name, number + 1, message.input);
             let now = jiff::Timestamp::from_millisecond(RECEIVED_MS + message.after_ms);
             let now = now.expect("in this century");
-            let context = Context { peer: b"127.0.0.1", listener: b"plain", now };
+            let context = Context {
+                peer: b"127.0.0.1",
+                listener: b"plain",
+                now,
+                zone: &jiff::tz::TimeZone::UTC,
+            };
             let said = pair.evaluate(&message.frame(), &context);
             message.check(&said.found, &shown);
             if let Some(difference) = said.difference() {

@@ -29,11 +29,13 @@ impl Stream {
     }
 }
 
+static UTC: jiff::tz::TimeZone = jiff::tz::TimeZone::UTC;
+
 /// What surrounds message number `number`: some 50 come in a second.
 pub fn context(number: usize) -> Context<'static> {
     let since = SignedDuration::from_millis(1_770_000_000_000 + 20 * number as i64);
     let now = Timestamp::from_duration(since).expect("in this century");
-    Context { peer: b"192.0.2.7", listener: b"plain", now }
+    Context { peer: b"192.0.2.7", listener: b"plain", now, zone: &UTC }
 }
 
 /// Compares both on so many messages, and counts what came of them.
