@@ -1,5 +1,5 @@
-//! The shared cases of parsing (`tests/cases/messages.toml`), as far as the built program shows
-//! them from outside.
+//! The shared cases of parsing (`tests/cases/messages.toml` and `tests/cases/dialects`), as far as the
+//! built program shows them from outside.
 
 use crate::places::root;
 use serde::Deserialize;
@@ -12,11 +12,10 @@ pub struct MessageCase {
     pub name: String,
     input: Option<String>,
     input_hex: Option<String>,
-    facility: String,
-    severity: String,
+    #[serde(default = "rfc3164")]
+    format: String,
+    pri: usize,
     hostname: Option<String>,
-    #[serde(default)]
-    hostname_is_peer: bool,
     app_name: Option<String>,
     procid: Option<String>,
     msgid: Option<String>,
@@ -24,19 +23,41 @@ pub struct MessageCase {
     msg_hex: Option<String>,
 }
 
+fn rfc3164() -> String {
+    "rfc3164".to_owned()
+}
+
+/// By Numerical Code (RFC 5424 §6.2.1).
+const FACILITIES: [&str; 24] = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+    "ftp", "ntp", "audit", "alert", "clockd", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
+];
+
+/// By Numerical Code (RFC 5424 §6.2.1).
+const SEVERITIES: [&str; 8] =
+    ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+
 /// A template that shows a message's fields; [`MessageCase::fields`] is what it becomes.
 pub const FIELDS: &str = "{{facility}}|{{severity}}|{{hostname}}|{{appname}}|{{procid}}|{{msgid}}";
 
 impl MessageCase {
-    /// All cases of the file.
+    /// All cases of the files.
     pub fn all() -> Vec<MessageCase> {
         #[derive(Deserialize)]
         struct File {
             case: Vec<MessageCase>,
         }
-        let text = fs::read_to_string(root().join("tests/cases/messages.toml"));
-        let file: File = toml::from_str(&text.expect("in the repository")).expect("as documented");
-        file.case
+        let cases = root().join("tests/cases");
+        let folder = fs::read_dir(cases.join("dialects")).expect("in the repository");
+        let mut paths: Vec<_> = folder.map(|entry| entry.expect("a file").path()).collect();
+        paths.sort();
+        paths.push(cases.join("messages.toml"));
+        let files = paths.iter().map(|path| {
+            let text = fs::read_to_string(path).expect("in the repository");
+            toml::from_str::<File>(&text).expect("as documented")
+        });
+        files.flat_map(|file| file.case).collect()
     }
 
     /// The frame.
@@ -51,11 +72,13 @@ impl MessageCase {
 
     /// Its fields in the form of [`FIELDS`], sent by `peer`; one that is absent is empty.
     pub fn fields(&self, peer: &str) -> String {
-        let hostname = if self.hostname_is_peer { Some(peer) } else { self.hostname.as_deref() };
+        // RFC 5424 may say that there is none; else it is the peer where none is named.
+        let peer = (self.format != "rfc5424").then_some(peer);
+        let hostname = self.hostname.as_deref().or(peer);
         let optional = [hostname, self.app_name.as_deref(), self.procid.as_deref()];
         let [hostname, app_name, procid] = optional.map(Option::unwrap_or_default);
         let msgid = self.msgid.as_deref().unwrap_or_default();
-        let (facility, severity) = (&self.facility, &self.severity);
+        let (facility, severity) = (FACILITIES[self.pri / 8], SEVERITIES[self.pri % 8]);
         format!("{facility}|{severity}|{hostname}|{app_name}|{procid}|{msgid}")
     }
 }

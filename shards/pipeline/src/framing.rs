@@ -175,7 +175,7 @@ impl Deframer {
     /// Call `next` until it asks for more, then this once with the unconsumed rest. A frame without
     /// its delimiter and a counted frame cut short are both delivered, a half-written count is a
     /// message as well unless there must be counts. Beside a trailing LF or CRLF, a lone trailing CR
-    /// goes: its LF may be what the stream's end has cut off. `truncated` only where received bytes
+    /// goes where LF ends frames: its LF may be what the stream's end has cut off. `truncated` only where received bytes
     /// were left out.
     pub fn finish<'a>(&mut self, input: &'a [u8]) -> Option<Frame<'a>> {
         let state = std::mem::replace(&mut self.state, State::Start);
@@ -184,6 +184,7 @@ impl Deframer {
             State::Start if self.kind == Kind::OctetAlone => None,
             State::Start | State::Line { .. } | State::Counted { .. } => {
                 let content = match self.kind {
+                    Kind::Nul => return self.cut(without_line_end(input)),
                     Kind::Octet | Kind::OctetAlone => without_trailer(input),
                     _ => without_line_end(input),
                 };
@@ -226,12 +227,15 @@ impl Deframer {
     /// Decides what begins here. `None`, here and below: more bytes are needed.
     fn start<'a>(&mut self, rest: &'a [u8]) -> Option<Step<'a>> {
         let first = *rest.first()?;
-        if matches!(self.kind, Kind::Lf | Kind::Nul | Kind::LfOrNul | Kind::Uncounted) {
-            self.state = State::Line { searched: 0 };
-            return Some(skipped(0));
-        }
-        if self.kind != Kind::Unknown && is_stray(first) {
-            return Some(skipped(rest.iter().take_while(|byte| is_stray(**byte)).count()));
+        match self.kind {
+            Kind::Octet | Kind::OctetAlone if is_stray(first) => {
+                return Some(skipped(rest.iter().take_while(|byte| is_stray(**byte)).count()));
+            }
+            Kind::Unknown | Kind::Octet | Kind::OctetAlone => {}
+            Kind::Lf | Kind::Nul | Kind::LfOrNul | Kind::Uncounted => {
+                self.state = State::Line { searched: 0 };
+                return Some(skipped(0));
+            }
         }
         match count(rest) {
             Count::Of { bytes, digits } => {
@@ -244,26 +248,32 @@ impl Deframer {
             Count::Unfinished => return None,
             Count::None => {}
         }
-        self.state = State::Line { searched: 0 };
-        match self.kind {
-            Kind::OctetAlone => self.state = State::Broken,
-            Kind::Unknown => {
-                self.kind = match rest {
-                    [b'<'] => {
-                        self.state = State::Start;
-                        return None;
-                    }
-                    [b'<', b'0'..=b'9', ..] => Kind::Uncounted,
-                    _ => Kind::Lf,
-                };
+        match (self.kind, rest) {
+            // Whether a message begins here, the next byte says.
+            (Kind::Unknown, [b'<']) => return None,
+            (Kind::Unknown, [b'<', b'0'..=b'9', ..]) => self.kind = Kind::Uncounted,
+            (Kind::Unknown, _) => self.kind = Kind::Lf,
+            (Kind::OctetAlone, _) => {
+                self.state = State::Broken;
+                return Some(skipped(0));
             }
             _ => {}
         }
+        self.state = State::Line { searched: 0 };
         Some(skipped(0))
     }
 
     /// Where the next delimiter stands. The first that a connection has decides which they are.
+    #[inline]
     fn delimiter(&mut self, bytes: &[u8]) -> Option<usize> {
+        match self.kind {
+            Kind::Lf => memchr(b'\n', bytes),
+            _ => self.other_delimiter(bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn other_delimiter(&mut self, bytes: &[u8]) -> Option<usize> {
         let found = match self.kind {
             Kind::Nul => memchr(0, bytes),
             Kind::LfOrNul | Kind::Uncounted => memchr2(b'\n', 0, bytes),
@@ -289,8 +299,12 @@ impl Deframer {
         };
         self.state = State::Start;
         let line = &rest[..=searched + found];
-        // A NUL stands there only where it is the delimiter.
-        let content = without_line_end(line.strip_suffix(b"\0").unwrap_or(line));
+        // Of LF or NUL, whichever it was.
+        let content = &line[..line.len() - 1];
+        let content = match line.last() {
+            Some(b'\n') => content.strip_suffix(b"\r").unwrap_or(content),
+            _ => without_line_end(content),
+        };
         Some(Step { consumed: line.len(), frame: self.cut(content) })
     }
 
@@ -373,7 +387,11 @@ fn without_line_end(bytes: &[u8]) -> &[u8] {
 
 /// Without one trailing LF, CRLF or NUL, or one of the former before the latter.
 fn without_trailer(bytes: &[u8]) -> &[u8] {
-    without_line_end(bytes.strip_suffix(b"\0").unwrap_or(bytes))
+    match bytes {
+        [line @ .., 0] => without_line_end(line),
+        [.., b'\n'] => without_line_end(bytes),
+        _ => bytes,
+    }
 }
 
 /// Reads `[1-9][0-9]{0,6} `, from the first byte on.

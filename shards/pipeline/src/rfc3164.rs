@@ -25,7 +25,8 @@ mod dialects;
 pub(crate) mod stamp;
 
 use crate::message::{Message, PRI_DEFAULT};
-use crate::rfc5424::{find_space, rfc3339_bytes};
+use crate::rfc5424::rfc3339_bytes;
+use stamp::ZONE_NAME_BYTES_MAX;
 
 /// Bytes of a TAG's name. The RFC says 32 (§4.1.3), senders know no such limit.
 const TAG_NAME_BYTES_MAX: usize = 48;
@@ -116,11 +117,22 @@ fn usual_time(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     // A year, a zone's name, its offset; or a host.
     let has_more = match after {
         [b'0'..=b'9', _, _, _, b' ' | b':', ..] => true,
-        [b'A'..=b'Z', b'A'..=b'Z', ..] => true,
+        [b'A'..=b'Z', b'A'..=b'Z', ..] => may_be_zone(after),
         [b'+' | b'-', b'0'..=b'9', ..] => true,
         _ => false,
     };
     (!has_more).then_some((time, after))
+}
+
+/// Two to five capitals, and no more of a host's name.
+fn may_be_zone(after: &[u8]) -> bool {
+    let reach = &after[..after.len().min(ZONE_NAME_BYTES_MAX + 1)];
+    let capitals = reach.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    match &after[capitals..] {
+        [b' ' | b':', ..] => true,
+        [b'+' | b'-', digit, ..] => digit.is_ascii_digit(),
+        _ => false,
+    }
 }
 
 /// How many bytes `Mmm dd hh:mm:ss` takes at the start of `rest`.
@@ -155,15 +167,18 @@ fn host(rest: &[u8]) -> (Option<&[u8]>, &[u8]) {
 /// The first word, where it may be a host or the dash that stands for none.
 #[inline]
 fn find_host(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = find_space(rest)?;
-    let (host, after) = (&rest[..end], &rest[end + 1..]);
+    let end = rest.iter().position(|byte| !is_host_byte(*byte))?;
+    let (host, after) = (&rest[..end], rest[end..].strip_prefix(b" ")?);
     let is_host = !host.is_empty()
         && !host.ends_with(b":")
-        && host.iter().all(|byte| is_host_byte(*byte))
-        && tag(rest).is_none()
-        && !(host == b"last" && after.starts_with(b"message repeated "))
-        && host != b"--";
+        && !matches!(host, b"last" | b"--" if is_notice(host, after))
+        && tag(rest).is_none();
     is_host.then_some((host, after))
+}
+
+/// What syslogd says itself: `last message repeated 3 times`, `-- MARK --`.
+fn is_notice(word: &[u8], after: &[u8]) -> bool {
+    word == b"--" || after.starts_with(b"message repeated ")
 }
 
 /// The host without a time: only before a tag with brackets.
@@ -177,6 +192,7 @@ fn host_before_tag(rest: &[u8]) -> Header<'_> {
 }
 
 /// The tag at the start of `rest`.
+#[inline]
 fn tag(rest: &[u8]) -> Option<Tag<'_>> {
     let reach = &rest[..rest.len().min(TAG_NAME_BYTES_MAX + 1)];
     let name_bytes = reach.iter().position(|byte| !is_tag_name_byte(*byte))?;
@@ -205,28 +221,29 @@ fn tag(rest: &[u8]) -> Option<Tag<'_>> {
 
 /// Names, IP addresses with zone or port, and names that are not ASCII.
 fn is_host_byte(byte: u8) -> bool {
-    byte >= 0x80
-        || byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'_' | b':' | b'%' | b'/' | b'@' | b'[' | b']')
+    HOST_BYTES[usize::from(byte)]
 }
 
 /// What program names have: `postfix/smtpd`, `(systemd)`, `%ASA-6-302013`, `user@1000.service`.
 fn is_tag_name_byte(byte: u8) -> bool {
-    byte >= 0x80
-        || byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'_'
-                | b'.'
-                | b'/'
-                | b'@'
-                | b'('
-                | b')'
-                | b'%'
-                | b'#'
-                | b'+'
-                | b'*'
-                | b'~'
-                | b'$'
-        )
+    TAG_NAME_BYTES[usize::from(byte)]
+}
+
+static HOST_BYTES: [bool; 256] = letters_and(b"-._:%/@[]");
+static TAG_NAME_BYTES: [bool; 256] = letters_and(b"-_./@()%#+*~$");
+
+/// True at letters, digits, what is not ASCII, and `marks`.
+const fn letters_and(marks: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = byte >= 0x80 || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut mark = 0;
+    while mark < marks.len() {
+        table[marks[mark] as usize] = true;
+        mark += 1;
+    }
+    table
 }

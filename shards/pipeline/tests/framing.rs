@@ -151,8 +151,11 @@ fn reference(input: &[u8], frame_bytes_max: usize, framing: Framing) -> (Vec<Fra
             });
             rest = &rest[end + 1..];
         } else {
-            let strip = if is_octet { reference_trailer } else { reference_strip };
-            push(reference_strip_cr(strip(rest)));
+            push(match framing {
+                Framing::Nul => reference_strip(rest),
+                _ if is_octet => reference_strip_cr(reference_trailer(rest)),
+                _ => reference_strip_cr(reference_strip(rest)),
+            });
             rest = &[];
         }
     }

@@ -43,8 +43,8 @@ pub(crate) enum Zone<'a> {
 /// Seconds of an hour.
 const HOUR: i32 = 3600;
 
-/// Bytes of a zone's name.
-const ZONE_NAME_BYTES: std::ops::RangeInclusive<usize> = 2..=5;
+/// Bytes of a zone's name, which has two at least.
+pub(super) const ZONE_NAME_BYTES_MAX: usize = 5;
 
 /// Names that are always this zone's, whatever follows.
 const UNIVERSAL: [&[u8]; 2] = [b"UTC", b"GMT"];
@@ -275,7 +275,7 @@ fn is_universal(name: &[u8]) -> bool {
 }
 
 fn is_zone_name(name: &[u8]) -> bool {
-    ZONE_NAME_BYTES.contains(&name.len()) && name.iter().all(u8::is_ascii_uppercase)
+    (2..=ZONE_NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(u8::is_ascii_uppercase)
 }
 
 fn named(name: &[u8]) -> Zone<'_> {
