@@ -33,6 +33,7 @@ fn main() {
          [timeQuality tzKnown=\"1\" isSynced=\"1\" syncAccuracy=\"437500\"] {text}"
     );
     let old = format!("<34>Oct 11 22:14:15 host17.example.net sshd[12345]: {text}");
+    let cisco = format!("<189>45: *Mar  1 18:46:11.123 UTC: %SYS-5-CONFIG_I: {text}");
     let old_without_time = format!("<34>sshd[12345]: {text}");
     let raw = format!("no pri at all {text}");
 
@@ -42,6 +43,7 @@ fn main() {
         ("parse RFC 5424, util-linux logger's", &logger),
         ("parse RFC 3164, time, host, tag[pid]", &old),
         ("parse RFC 3164, tag[pid]", &old_without_time),
+        ("parse RFC 3164, Cisco IOS", &cisco),
         ("parse raw", &raw),
     ] {
         report(name, message.len(), || {

@@ -175,8 +175,8 @@ impl Deframer {
     /// Call `next` until it asks for more, then this once with the unconsumed rest. A frame without
     /// its delimiter and a counted frame cut short are both delivered, a half-written count is a
     /// message as well unless there must be counts. Beside a trailing LF or CRLF, a lone trailing CR
-    /// goes where LF ends frames: its LF may be what the stream's end has cut off. `truncated` only where received bytes
-    /// were left out.
+    /// goes where LF ends frames: its LF may be what the stream's end has cut off. `truncated` only
+    /// where received bytes were left out.
     pub fn finish<'a>(&mut self, input: &'a [u8]) -> Option<Frame<'a>> {
         let state = std::mem::replace(&mut self.state, State::Start);
         match state {

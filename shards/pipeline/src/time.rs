@@ -101,7 +101,7 @@ fn resolve(stamp: &Stamp<'_>, now: Timestamp, zone: &TimeZone) -> Option<Timesta
         let date_time = date_time_of(year, stamp.month, stamp.day, stamp.clock, stamp.nanosecond)?;
         match stamp.zone {
             Zone::Unsaid => local(date_time, now, zone, b""),
-            Zone::Offset(seconds) => at_offset(date_time, seconds),
+            Zone::Offset(seconds) => at_offset(date_time, seconds?),
             Zone::Named { name, usual } => named(date_time, now, zone, name, usual),
         }
     };

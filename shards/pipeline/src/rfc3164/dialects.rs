@@ -15,7 +15,7 @@
 //! | Huawei | `Mar  1 2026 18:46:11+08:00 sw1 %%01IFNET/4/LINK_STATE(l)[12]:...` |
 //! | H3C | `Mar  1 18:46:11 2026 sw1 %%10IFNET/3/LINK_UPDOWN: ...` |
 
-use super::stamp::{Stamp, is_known_zone};
+use super::stamp::{Stamp, Zone, is_known_zone};
 use super::{Header, find_host, host_before_tag, tag};
 use crate::rfc5424::find_space;
 
@@ -93,10 +93,12 @@ fn timed<'a>(rest: &'a [u8], origin: Option<&'a [u8]>) -> Option<Header<'a>> {
         [b'*' | b'.', start @ ..] => (true, start),
         _ => (false, rest),
     };
-    let (_, after) = Stamp::read(start)?;
+    let (stamp, after) = Stamp::read(start)?;
     let mut bytes = start.len() - after.len();
     let mut after = after;
-    if let Some(more) = zone_before_host(after) {
+    if stamp.zone == Zone::Unsaid
+        && let Some(more) = zone_before_host(after)
+    {
         bytes += more;
         after = &after[more..];
     }

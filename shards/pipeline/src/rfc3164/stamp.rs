@@ -34,11 +34,14 @@ pub(crate) struct Stamp<'a> {
 pub(crate) enum Zone<'a> {
     /// Nothing.
     Unsaid,
-    /// Seconds to the east.
-    Offset(i32),
+    /// Seconds to the east; `None`: there is no such offset (`+24:00`).
+    Offset(Option<i32>),
     /// A name, and what it means where nobody there means something else by it.
     Named { name: &'a [u8], usual: Option<i32> },
 }
+
+/// What four digits behind a time may be; others are rather a host.
+const YEARS: std::ops::RangeInclusive<i16> = 1900..=2299;
 
 /// Seconds of an hour.
 const HOUR: i32 = 3600;
@@ -115,7 +118,7 @@ impl<'a> Stamp<'a> {
     pub(crate) fn whole(text: &'a [u8]) -> Option<Stamp<'a>> {
         match Stamp::read(text)? {
             (stamp, []) => Some(stamp),
-            (stamp, [b' ', name @ ..]) if is_zone_name(name) => {
+            (stamp, [b' ', name @ ..]) if stamp.zone == Zone::Unsaid && is_zone_name(name) => {
                 Some(Stamp { zone: named(name), ..stamp })
             }
             _ => None,
@@ -144,7 +147,8 @@ fn month_first(rest: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
 
 /// `yyyy Mmm dd clock` or `yyyy-mm-dd(T| )clock`, without zone.
 fn year_first(rest: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
-    let (year, rest) = year(rest)?;
+    // Any: what follows says that it is one.
+    let (year, rest) = four_digits(rest)?;
     let (month, day, rest) = match rest {
         [b' ', rest @ ..] => month_day(rest)?,
         [one @ (b'-' | b'/'), m1, m2, other, d1, d2, b'T' | b' ', rest @ ..] if one == other => {
@@ -176,12 +180,14 @@ fn spaced_year(rest: &[u8]) -> Option<(i16, &[u8])> {
     matches!(rest, [] | [b' ', ..] | [b':'] | [b':', b' ', ..]).then_some((year, rest))
 }
 
-/// Four digits from 1900 on.
+/// Four digits that may be a year where nothing else says so.
 fn year(rest: &[u8]) -> Option<(i16, &[u8])> {
+    four_digits(rest).filter(|(year, _)| YEARS.contains(year))
+}
+
+fn four_digits(rest: &[u8]) -> Option<(i16, &[u8])> {
     let ([y1, y2, y3, y4], rest) = rest.split_first_chunk::<4>()?;
-    let century = two(*y1, *y2)?;
-    let is_year = (19..=22).contains(&century) && !matches!(rest, [b'0'..=b'9', ..]);
-    is_year.then_some((i16::from(century) * 100 + i16::from(two(*y3, *y4)?), rest))
+    Some((i16::from(two(*y1, *y2)?) * 100 + i16::from(two(*y3, *y4)?), rest))
 }
 
 /// `hh:mm:ss[(.|,)digits]` with its nanoseconds.
@@ -214,7 +220,7 @@ fn zone(rest: &[u8]) -> Option<(Zone<'_>, &[u8])> {
     let near = rest.strip_prefix(b" ").unwrap_or(rest);
     let is_spaced = near.len() < rest.len();
     match near {
-        [b'Z', after @ ..] if !is_spaced && ends(after) => Some((Zone::Offset(0), after)),
+        [b'Z', after @ ..] if !is_spaced && ends(after) => Some((Zone::Offset(Some(0)), after)),
         [b'+' | b'-', ..] => {
             let (seconds, after) = offset(near)?;
             Some((Zone::Offset(seconds), after))
@@ -240,8 +246,8 @@ fn zone(rest: &[u8]) -> Option<(Zone<'_>, &[u8])> {
     }
 }
 
-/// `(+|-)h[h[[:]mm]]` in seconds.
-fn offset(rest: &[u8]) -> Option<(i32, &[u8])> {
+/// `(+|-)h[h[[:]mm]]` in seconds; within, `None`: there is no such offset.
+fn offset(rest: &[u8]) -> Option<(Option<i32>, &[u8])> {
     let (sign, digits) = rest.split_first()?;
     let (hours, minutes, after) = match digits {
         [h1, h2, b':', m1, m2, after @ ..] if is_digits(&[*h1, *h2, *m1, *m2]) => {
@@ -254,11 +260,10 @@ fn offset(rest: &[u8]) -> Option<(i32, &[u8])> {
         [h1, after @ ..] if is_digits(&[*h1]) => (two(b'0', *h1)?, 0, after),
         _ => return None,
     };
-    if !ends(after) || hours > 23 || minutes > 59 {
-        return None;
-    }
     let seconds = i32::from(hours) * HOUR + i32::from(minutes) * 60;
-    Some((if *sign == b'-' { -seconds } else { seconds }, after))
+    let seconds = if *sign == b'-' { -seconds } else { seconds };
+    let is_offset = hours <= 23 && minutes <= 59;
+    ends(after).then_some((is_offset.then_some(seconds), after))
 }
 
 /// True where a zone may end.
