@@ -1,5 +1,6 @@
 //! What goes between a shard and the main thread: a phase down, notices up. Never a message.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::batch::Batch;
@@ -64,6 +65,15 @@ pub enum Notice {
         level: Level,
         /// The condition, for the rate limit.
         kind: &'static str,
+        /// One sentence.
+        text: String,
+    },
+    /// Something for the log about one peer. The main thread limits the rate per `kind` and peer.
+    OfPeer {
+        /// The condition, for the rate limit.
+        kind: &'static str,
+        /// Whose.
+        peer: IpAddr,
         /// One sentence.
         text: String,
     },

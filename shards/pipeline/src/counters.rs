@@ -45,11 +45,13 @@ pub enum Dropped {
     MergeNotJson,
     /// A rule lets only some go on.
     Sampled,
+    /// A datagram from none of the listener's `allow`ed networks.
+    NotAllowed,
 }
 
 impl Dropped {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Dropped; 7] = [
+    pub const ALL: [Dropped; 8] = [
         Dropped::Unmatched,
         Dropped::Stopped,
         Dropped::Framing,
@@ -57,6 +59,7 @@ impl Dropped {
         Dropped::TopicRefused,
         Dropped::MergeNotJson,
         Dropped::Sampled,
+        Dropped::NotAllowed,
     ];
 
     /// Its name in the ledger.
@@ -69,6 +72,7 @@ impl Dropped {
             Dropped::TopicRefused => "topic_refused",
             Dropped::MergeNotJson => "merge_not_json",
             Dropped::Sampled => "sampled",
+            Dropped::NotAllowed => "not_allowed",
         }
     }
 }
@@ -114,13 +118,9 @@ impl Failed {
     }
 }
 
-/// Why a connection was closed by us.
+/// Why a connection was closed by us, after it was let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
-    /// `limits.connections` was reached.
-    TooMany,
-    /// `limits.connections_per_ip` was reached.
-    TooManyPerAddress,
     /// A frame took longer than `limits.frame_time`.
     FrameTime,
     /// Nothing came for `limits.idle_time`.
@@ -129,16 +129,70 @@ pub enum Closed {
 
 impl Closed {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Closed; 4] =
-        [Closed::TooMany, Closed::TooManyPerAddress, Closed::FrameTime, Closed::IdleTime];
+    pub const ALL: [Closed; 2] = [Closed::FrameTime, Closed::IdleTime];
 
     /// Its name in the statistics.
     pub const fn name(self) -> &'static str {
         match self {
-            Closed::TooMany => "connections",
-            Closed::TooManyPerAddress => "connections_per_ip",
             Closed::FrameTime => "frame_time",
             Closed::IdleTime => "idle_time",
+        }
+    }
+}
+
+/// Why a connection was not let in: nothing that it sent was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// `limits.connections` was reached.
+    TooMany,
+    /// `limits.connections_per_ip` was reached.
+    TooManyPerAddress,
+    /// `limits.connections_per_64` was reached.
+    TooManyPerNetwork,
+    /// Its address is in none of the listener's `allow`ed networks.
+    NotAllowed,
+    /// It had `limits.handshake_time` to say who it is (TLS, PROXY), and did not.
+    HandshakeTime,
+    /// Too many others were in the middle of that, and it had been longest.
+    Handshakes,
+    /// TLS could not be agreed on.
+    Tls,
+    /// Its certificate is missing, or not one that is let in.
+    Certificate,
+    /// TLS on a plain port, plain text on a TLS port, HTTP on either.
+    Protocol,
+    /// It should have begun with a PROXY header.
+    ProxyHeader,
+}
+
+impl Refused {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Refused; 10] = [
+        Refused::TooMany,
+        Refused::TooManyPerAddress,
+        Refused::TooManyPerNetwork,
+        Refused::NotAllowed,
+        Refused::HandshakeTime,
+        Refused::Handshakes,
+        Refused::Tls,
+        Refused::Certificate,
+        Refused::Protocol,
+        Refused::ProxyHeader,
+    ];
+
+    /// Its name in the statistics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refused::TooMany => "connections",
+            Refused::TooManyPerAddress => "connections_per_ip",
+            Refused::TooManyPerNetwork => "connections_per_64",
+            Refused::NotAllowed => "not_allowed",
+            Refused::HandshakeTime => "handshake_time",
+            Refused::Handshakes => "handshakes",
+            Refused::Tls => "tls",
+            Refused::Certificate => "certificate",
+            Refused::Protocol => "protocol",
+            Refused::ProxyHeader => "proxy_header",
         }
     }
 }
@@ -160,7 +214,7 @@ pub struct ReceiverCounters {
     pub dead_lettered: [Counter; Dropped::ALL.len()],
     /// Messages cut at `limits.frame`. They are forwarded.
     pub truncated: Counter,
-    /// Bytes read from sockets.
+    /// Bytes read from sockets; of TLS, what was in them.
     pub bytes_in: Counter,
     /// Connections accepted.
     pub accepted: Counter,
@@ -168,6 +222,8 @@ pub struct ReceiverCounters {
     pub ended: Counter,
     /// Connections that we closed, by reason.
     pub closed: [Counter; Closed::ALL.len()],
+    /// Connections that were not let in, by reason.
+    pub refused: [Counter; Refused::ALL.len()],
     /// Times that accept failed (descriptors, memory).
     pub accept_failed: Counter,
     /// Times that a connection had to wait for an empty batch.
@@ -208,6 +264,7 @@ mod tests {
         assert!(Dropped::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
         assert!(Failed::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
         assert!(Closed::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
+        assert!(Refused::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
     }
 
     #[test]
