@@ -11,6 +11,7 @@
 //! | `section` | reading a table key by key, noting mistakes |
 //! | `units`, `limits` | sizes and durations; every range with its reason |
 //! | `shards`, `listen`, `kafka`, `topics`, `rules` | the sections of those names |
+//! | `tls` | a listener's certificates, by name; nothing is opened |
 //! | `actions`, `merge` | what a rule does; a TOML table as JSON |
 
 mod actions;
@@ -25,6 +26,7 @@ mod section;
 mod shards;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod topics;
 mod units;
 
@@ -34,6 +36,7 @@ pub use kafka::KafkaSettings;
 pub use listen::ListenSettings;
 
 use crate::cores::{self, CorePlan};
+use corndog_pipeline::listen::Transport;
 use corndog_pipeline::rules::{RoutingConfig, RuleConfig};
 use environment::Overlay;
 use section::{Mistakes, Section, show};
@@ -90,12 +93,16 @@ pub struct LimitSettings {
     pub connections: usize,
     /// From one address; at most `connections`.
     pub connections_per_ip: usize,
+    /// From one IPv6 /64; at most `connections`.
+    pub connections_per_64: usize,
     /// Of a frame; the rest of a longer one is skipped.
     pub frame_bytes_max: usize,
     /// From a frame's first byte to its last.
     pub frame_time: Duration,
     /// Without any byte.
     pub idle_time: Duration,
+    /// For TLS and a PROXY header.
+    pub handshake_time: Duration,
     /// From the signal to the end.
     pub drain_time: Duration,
 }
@@ -103,9 +110,7 @@ pub struct LimitSettings {
 /// Keys of the planned surface that this version does not have, by section.
 mod later {
     pub const FILE: &[&str] = &["status", "statsd"];
-    pub const LIMITS: &[&str] = &["handshake_time"];
-    pub const LISTEN: &[&str] =
-        &["framing", "format", "timezone", "allow", "proxy_protocol", "tls"];
+    pub const LISTEN: &[&str] = &["framing", "format", "timezone"];
 }
 
 impl Settings {
@@ -126,10 +131,10 @@ impl Settings {
 
         let cores = shards::read(file.section("shards", &[]), allowed_cores, &mut warnings);
         let batches = read_batches(file.section("batches", &[]));
-        let limits = read_limits(file.section("limits", later::LIMITS), &mut warnings);
+        let limits = read_limits(file.section("limits", &[]), &mut warnings);
         let has_dead_letter = topics::has_dead_letter(&mut file);
         let entries = file.entries("listen", later::LISTEN);
-        let listen = listen::read(entries, has_dead_letter, &mistakes);
+        let listen = listen::read(entries, has_dead_letter, &mistakes, &mut warnings);
         let mut section = file.section("kafka", &[]);
         let record_time = topics::read_record_time(&mut section);
         let kafka = kafka::read(section, &overlay, environment, &mut warnings);
@@ -160,7 +165,10 @@ impl Settings {
         let listen: Vec<String> = self
             .listen
             .iter()
-            .map(|listener| format!("{} on {}", listener.name, listener.address))
+            .map(|listener| match listener.transport {
+                Transport::Tcp => format!("{} on {}", listener.name, listener.address),
+                other => format!("{} on {} ({})", listener.name, listener.address, other.name()),
+            })
             .collect();
         format!(
             "{} on {}, the producer on core {}; listening: {}; rules: {}; to {}, topic {}; \
@@ -261,17 +269,21 @@ fn read_limits(mut section: Section<'_>, warnings: &mut Vec<String>) -> LimitSet
              which holds"
         ));
     }
+    let per_64 = count(section.number("connections_per_64", &limits::CONNECTIONS_PER_64));
     let frame_bytes_max = count(section.number("frame", &limits::FRAME_BYTES));
     let frame_time = duration(section.number("frame_time", &limits::FRAME_TIME));
     let idle_time = duration(section.number("idle_time", &limits::IDLE_TIME));
+    let handshake_time = duration(section.number("handshake_time", &limits::HANDSHAKE_TIME));
     let drain_time = duration(section.number("drain_time", &limits::DRAIN_TIME));
     section.finish();
     LimitSettings {
         connections,
         connections_per_ip: per_ip.min(connections),
+        connections_per_64: per_64.min(connections),
         frame_bytes_max,
         frame_time,
         idle_time,
+        handshake_time,
         drain_time,
     }
 }

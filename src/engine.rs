@@ -6,16 +6,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::batch::{Batch, batch_records_max};
-use corndog_pipeline::control::{Arrival, Notice, Phase, PhaseCell};
+use corndog_pipeline::control::{Arrival, Level, Notice, Phase, PhaseCell};
+use corndog_pipeline::listen::Address;
 use corndog_pipeline::ruleset::RuleSet;
 use corndog_pipeline::topics::TopicTable;
 use corndog_producer::{Embedded, ProducerSettings};
-use corndog_receiver::{Gate, Kick, Listen, Live, ReceiverLimits, ReceiverSettings};
+use corndog_receiver::{Gate, GateLimits, Kick, Live, ReceiverLimits, ReceiverSettings};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::certificates::Certificates;
 use crate::config::{ListenSettings, Settings};
+use crate::kernel::KernelDrops;
 use crate::ledger::Books;
+use crate::listeners::Listeners;
 use crate::plan::Plan;
+use crate::probe;
 use crate::reload::{Prepared, share};
 
 /// How long all shards together may take to say that they are up.
@@ -58,6 +63,9 @@ pub struct Engine {
     gate: Arc<Gate>,
     phase: Arc<PhaseCell>,
     books: Arc<Books>,
+    listeners: Listeners,
+    certificates: Certificates,
+    kernel_drops: KernelDrops,
     kicks: Vec<Arc<Kick>>,
     kicked_at: Instant,
     notices: Receiver<Notice>,
@@ -79,13 +87,17 @@ impl Engine {
     /// Starts all shards and waits until each is up. Nothing is accepted before [`Engine::go`].
     ///
     /// Errors: what refused to start, a sentence each; everything is ended again then.
-    pub fn start(settings: &Settings, mut rules: RuleSet) -> Result<Engine, Vec<String>> {
+    pub fn start(
+        settings: &Settings,
+        mut rules: RuleSet,
+        listeners: Listeners,
+    ) -> Result<Engine, Vec<String>> {
         let topics = Arc::new(TopicTable::new(
             rules.configured_topics(),
             settings.routing.distinct.max(MADE_TOPICS_MIN),
         ));
         rules.place(&topics).map_err(|why| vec![why])?;
-        let (mut engine, ends) = Engine::new(settings, topics);
+        let (mut engine, ends) = Engine::new(settings, topics, listeners);
         if settings.kafka.embedded {
             let embedded = start_embedded(&engine.topics, &ends.notices);
             engine.embedded = Some(embedded.map_err(|why| vec![why])?);
@@ -118,7 +130,7 @@ impl Engine {
     }
 
     /// The queues, and nothing started.
-    fn new(settings: &Settings, topics: Arc<TopicTable>) -> (Engine, Ends) {
+    fn new(settings: &Settings, topics: Arc<TopicTable>, listeners: Listeners) -> (Engine, Ends) {
         let receiver_count = settings.cores.receivers.len();
         let batches_max = receiver_count * settings.batches.per_receiver;
         let (notices_out, notices) = bounded(NOTICES_MAX);
@@ -139,12 +151,12 @@ impl Engine {
             settings: settings.clone(),
             generation: 1,
             topics,
-            gate: Arc::new(Gate::new(
-                settings.limits.connections,
-                settings.limits.connections_per_ip,
-            )),
+            gate: Arc::new(Gate::new(gate_limits(settings))),
             phase: Arc::default(),
             books: Arc::new(Books::new(receiver_count)),
+            certificates: Certificates::new(&listeners),
+            kernel_drops: KernelDrops::new(listeners.udp_inodes()),
+            listeners,
             kicks: (0..receiver_count).map(|_| Arc::default()).collect(),
             kicked_at: Instant::now(),
             notices,
@@ -187,17 +199,19 @@ impl Engine {
 
     /// What receiver `index` is made of.
     fn receiver(
-        &self,
+        &mut self,
         index: usize,
         ends: ReceiverEnds,
         notices: Sender<Notice>,
         retired: Sender<Box<Live>>,
     ) -> ReceiverSettings {
+        let listen = self.listeners.of_shard(index);
         let settings = &self.settings;
         ReceiverSettings {
             index,
             core: settings.cores.receivers[index],
-            listen: listen(settings),
+            listen,
+            machine: probe::machine_name(),
             lives: ends.lives,
             retired,
             batches_per_receiver: settings.batches.per_receiver,
@@ -229,7 +243,7 @@ impl Engine {
     /// Errors: one sentence; nothing has changed then.
     pub fn reload(&mut self, prepared: Prepared) -> Result<Vec<String>, String> {
         debug_assert!(!self.is_swapping(), "one reload at a time");
-        let Prepared { plan: Plan { settings: new, mut rules, .. }, scratches } = prepared;
+        let Prepared { plan: Plan { settings: new, mut rules, tls, .. }, scratches } = prepared;
         let batch_bytes = self.settings.batches.bytes;
         if new.limits.frame_bytes_max > batch_bytes / 2 {
             return Err(format!(
@@ -240,11 +254,11 @@ impl Engine {
         rules.place(&self.topics)?;
         let kept = self.kept(&new);
         self.generation += 1;
+        self.certificates.take(&new.listen, tls);
         self.settings.limits = new.limits;
         self.settings.routing = new.routing;
         self.settings.rules = new.rules;
-        let limits = &self.settings.limits;
-        self.gate.set_limits(limits.connections, limits.connections_per_ip);
+        self.gate.set_limits(gate_limits(&self.settings));
         self.tell_dead_letter(&rules);
         let rules = Arc::new(rules);
         for (lives, scratch) in self.lives.iter().zip(scratches) {
@@ -320,7 +334,7 @@ impl Engine {
                     }
                 }
                 // Brokers that are away, say: nothing that keeps a shard from being up.
-                Ok(Notice::Said { .. }) => {}
+                Ok(Notice::Said { .. } | Notice::OfPeer { .. }) => {}
                 Err(_) => {
                     refusals.push(format!(
                         "{} of {count} shards did not say within {} s that they are up; is the machine overloaded?",
@@ -343,8 +357,22 @@ impl Engine {
         self.phase.advance(Phase::Running);
     }
 
+    /// Looks after what changes outside: certificates, and what the kernel drops. What is to be
+    /// said of it.
+    pub fn look_around(&mut self, now: Instant) -> Vec<(Level, String)> {
+        self.kernel_drops.look(now);
+        self.certificates.look(now)
+    }
+
+    /// Datagrams that the kernel dropped until now.
+    pub fn dropped_by_kernel(&self) -> u64 {
+        self.kernel_drops.total()
+    }
+
     /// Stops accepting; what the kernel holds is read, and all is delivered.
-    pub fn drain(&self) {
+    pub fn drain(&mut self) {
+        // The sockets go with the shards.
+        self.kernel_drops.look_now();
         self.phase.advance(Phase::Draining);
     }
 
@@ -411,25 +439,27 @@ fn start_embedded(topics: &Arc<TopicTable>, notices: &Sender<Notice>) -> Result<
     Embedded::start(topics.clone(), Box::new(out), notices.clone())
 }
 
-fn listen(settings: &Settings) -> Vec<Listen> {
-    let listen = |listener: &ListenSettings| Listen {
-        name: listener.name.clone(),
-        address: listener.address,
-        oversize: listener.oversize,
-    };
-    settings.listen.iter().map(listen).collect()
-}
-
-/// True if the sockets of `old` are what `new` asks for. Port 0 is whichever was free.
+/// True if the sockets of `old` are what `new` asks for. Port 0 is whichever was free; what `tls`
+/// says is put in force while running.
 fn listens_alike(old: &[ListenSettings], new: &[ListenSettings]) -> bool {
     let is_alike = |(old, new): (&ListenSettings, &ListenSettings)| {
-        let mut wanted = new.clone();
-        if wanted.address.port() == 0 {
-            wanted.address.set_port(old.address.port());
+        let mut wanted = ListenSettings { tls: old.tls.clone(), ..new.clone() };
+        if let (Address::Inet(wanted), Address::Inet(old)) = (&mut wanted.address, &old.address)
+            && wanted.port() == 0
+        {
+            wanted.set_port(old.port());
         }
-        *old == wanted
+        *old == wanted && old.tls.is_some() == new.tls.is_some()
     };
     old.len() == new.len() && old.iter().zip(new).all(is_alike)
+}
+
+fn gate_limits(settings: &Settings) -> GateLimits {
+    GateLimits {
+        connections_max: settings.limits.connections,
+        per_address_max: settings.limits.connections_per_ip,
+        per_64_max: settings.limits.connections_per_64,
+    }
 }
 
 fn receiver_limits(settings: &Settings) -> ReceiverLimits {
@@ -437,6 +467,7 @@ fn receiver_limits(settings: &Settings) -> ReceiverLimits {
         frame_bytes_max: settings.limits.frame_bytes_max,
         frame_time: settings.limits.frame_time,
         idle_time: settings.limits.idle_time,
+        handshake_time: settings.limits.handshake_time,
     }
 }
 

@@ -1,11 +1,14 @@
 //! corndog: syslog in, Kafka out, one pinned core per shard.
 
 mod args;
+mod certificates;
 mod config;
 mod cores;
 mod engine;
 mod import;
+mod kernel;
 mod ledger;
+mod listeners;
 mod memory;
 mod plan;
 mod probe;

@@ -1,6 +1,7 @@
 //! The memory sum: everything that can grow, at its bound. Printed at start and by `check`.
 
 use corndog_pipeline::batch::{Batch, batch_records_max};
+use corndog_pipeline::listen::Transport;
 use corndog_pipeline::ruleset::RuleSet;
 use corndog_pipeline::topics::RELOADED_TOPICS_MAX;
 
@@ -40,7 +41,11 @@ impl MemorySum {
             + settings.routing.distinct.max(MADE_TOPICS_MIN);
         let batch_bytes = settings.batches.bytes;
         let tables = Batch::memory_bytes(batch_bytes, topics_max) - batch_bytes;
-        let buffer_max = corndog_receiver::buffer_bytes_max(settings.limits.frame_bytes_max);
+        let mut buffer_max = corndog_receiver::buffer_bytes_max(settings.limits.frame_bytes_max);
+        if settings.listen.iter().any(|listener| listener.transport == Transport::Tls) {
+            // What came and is not deciphered yet has a buffer of its own.
+            buffer_max = 2 * buffer_max + corndog_receiver::TLS_BYTES_MAX;
+        }
         MemorySum {
             records: batches * batch_bytes,
             tables: batches * tables,

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use corndog_pipeline::ruleset::RuleSet;
+use corndog_receiver::Loaded;
 use toml::{Table, Value};
 
+use crate::certificates;
 use crate::config::{self, Settings};
 use crate::cores;
 use crate::import::{self, Purpose};
@@ -21,6 +23,8 @@ pub struct Plan {
     pub settings: Settings,
     /// Its rules, not yet placed in a table of topics.
     pub rules: RuleSet,
+    /// Its listeners' certificates, as `settings.listen`; none where they are not asked for.
+    pub tls: Vec<Option<Loaded>>,
     /// What is allowed, and probably not meant; a sentence each.
     pub warnings: Vec<String>,
 }
@@ -62,7 +66,13 @@ fn plan_for(
         .map_err(|mistakes| in_file(mistakes.into_iter().map(|mistake| mistake.0).collect()))?;
     let rules = RuleSet::compile(&settings.rules, &settings.routing).map_err(in_file)?;
     warnings.extend(more);
-    Ok(Plan { path: name, settings, rules, warnings })
+    let mut tls = Vec::new();
+    if purpose == Purpose::Run {
+        let (loaded, more) = certificates::load_all(&settings.listen).map_err(in_file)?;
+        tls = loaded;
+        warnings.extend(more);
+    }
+    Ok(Plan { path: name, settings, rules, tls, warnings })
 }
 
 /// hotdog's file as our TOML.

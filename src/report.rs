@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::Level;
@@ -13,13 +14,15 @@ use crate::args::LogFormat;
 
 /// One line per condition in this time; the others are counted.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Conditions that are remembered, those of each peer among them.
+const CONDITIONS_MAX: usize = 1024;
 
 /// Writes the log.
 #[derive(Debug)]
 pub struct Report {
     format: LogFormat,
     /// For each condition: when it was last written, and how many were left out since.
-    conditions: HashMap<&'static str, (Instant, u64)>,
+    conditions: HashMap<(&'static str, Option<IpAddr>), (Instant, u64)>,
 }
 
 impl Report {
@@ -46,8 +49,27 @@ impl Report {
 
     /// Writes a line about a condition, unless it was written a short while ago.
     pub fn say_once(&mut self, level: Level, kind: &'static str, message: &str) {
+        self.say_condition(level, (kind, None), message);
+    }
+
+    /// Writes a line about one peer, unless it was written of that one a short while ago.
+    pub fn say_once_of(&mut self, kind: &'static str, peer: IpAddr, message: &str) {
+        if self.conditions.len() >= CONDITIONS_MAX {
+            self.conditions.retain(|_, (at, _)| at.elapsed() < INTERVAL);
+        }
+        // From too many peers at once: one line for all of them.
+        let peer = (self.conditions.len() < CONDITIONS_MAX).then_some(peer);
+        self.say_condition(Level::Warn, (kind, peer), message);
+    }
+
+    fn say_condition(
+        &mut self,
+        level: Level,
+        condition: (&'static str, Option<IpAddr>),
+        message: &str,
+    ) {
         let now = Instant::now();
-        let left_out = match self.conditions.get_mut(kind) {
+        let left_out = match self.conditions.get_mut(&condition) {
             Some((at, left_out)) if now.duration_since(*at) < INTERVAL => {
                 *left_out += 1;
                 return;
@@ -55,7 +77,7 @@ impl Report {
             Some((_, left_out)) => *left_out,
             None => 0,
         };
-        self.conditions.insert(kind, (now, 0));
+        self.conditions.insert(condition, (now, 0));
         let mut fields = Map::new();
         if left_out > 0 {
             fields.insert("left_out".to_owned(), left_out.into());

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::{Level, Notice};
-use corndog_pipeline::counters::{Closed, Dropped, Failed};
+use corndog_pipeline::counters::{Closed, Dropped, Failed, Refused};
 use crossbeam_channel::{Receiver, bounded, select};
 use serde_json::{Map, Value};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::args::LogFormat;
 use crate::engine::{ABORT_TIME_MAX, Engine};
 use crate::ledger::{Books, by_reason};
+use crate::listeners::Listeners;
 use crate::memory::MemorySum;
 use crate::plan::{Plan, plan};
 use crate::probe;
@@ -72,12 +73,14 @@ pub fn run(file: Option<&str>, format: LogFormat) -> ExitCode {
 fn start(file: Option<&str>, report: &Report) -> Result<(Run, Receiver<i32>), Vec<String>> {
     let signals = signals().map_err(|why| vec![format!("signals cannot be taken: {why}")])?;
     let found = |path: &str| report.say(Level::Info, &format!("configuration: {path}"));
-    let Plan { path, mut settings, rules, warnings } = plan(file, found)?;
+    let Plan { path, mut settings, rules, tls, warnings } = plan(file, found)?;
     warnings.iter().for_each(|warning| report.say(Level::Warn, warning));
     if let Some(warning) = probe::take_descriptors(&settings).map_err(|why| vec![why])? {
         report.say(Level::Warn, &warning);
     }
-    probe::take_addresses(&mut settings.listen)?;
+    let shard_count = settings.cores.receivers.len();
+    let (listeners, warnings) = Listeners::open(&mut settings.listen, tls, shard_count)?;
+    warnings.iter().for_each(|warning| report.say(Level::Warn, warning));
     let memory = MemorySum::new(&settings, &rules);
     report.say_with(
         Level::Info,
@@ -95,7 +98,7 @@ fn start(file: Option<&str>, report: &Report) -> Result<(Run, Receiver<i32>), Ve
              kafka.conf.\"bootstrap.servers\" for a real one",
         );
     }
-    let engine = Engine::start(&settings, rules)?;
+    let engine = Engine::start(&settings, rules, listeners)?;
     engine.go();
     let addresses: Vec<Value> =
         settings.listen.iter().map(|listener| listener.address.to_string().into()).collect();
@@ -136,6 +139,8 @@ struct Run {
     signalled_at: Option<Instant>,
     abort_until: Option<Instant>,
     statistics_at: Instant,
+    /// When the last line of statistics was written.
+    said_at: Instant,
     received_before: u64,
 }
 
@@ -149,6 +154,7 @@ impl Run {
             signalled_at: None,
             abort_until: None,
             statistics_at: Instant::now() + STATISTICS,
+            said_at: Instant::now(),
             received_before: 0,
         }
     }
@@ -167,6 +173,9 @@ impl Run {
             }
             self.go_on_reloading(report);
             let now = Instant::now();
+            for (level, text) in self.engine.look_around(now) {
+                report.say(level, &text);
+            }
             if now >= self.statistics_at {
                 self.statistics_at = now + STATISTICS;
                 self.say_statistics(report);
@@ -268,6 +277,8 @@ impl Run {
             log(notice, report);
         }
         self.engine.end_embedded();
+        // What a run shorter than its interval did, too.
+        self.say_statistics(report);
         let ledger = self.engine.books().ledger();
         let is_drained = self.abort_until.is_none() && !self.engine.has_died();
         debug_assert!(!is_drained || ledger.is_closed(), "the ledger is open: {ledger:?}");
@@ -287,10 +298,13 @@ impl Run {
         let ledger = books.ledger();
         debug_assert!(ledger.in_hand() >= 0 && ledger.in_flight() >= 0, "a deficit: {ledger:?}");
         let mut fields = ledger.fields();
-        let rate = (ledger.received - self.received_before) / STATISTICS.as_secs();
+        let since = std::mem::replace(&mut self.said_at, Instant::now()).elapsed();
+        let rate =
+            (ledger.received - self.received_before) * 1000 / (since.as_millis() as u64).max(1);
         self.received_before = ledger.received;
         fields.insert("received_per_second".to_owned(), rate.into());
         fields.extend(condition(books));
+        fields.insert("dropped_by_kernel".to_owned(), self.engine.dropped_by_kernel().into());
         fields.extend(self.generation());
         add_allocations(&mut fields);
         report.say_with(Level::Info, "statistics", fields);
@@ -301,6 +315,8 @@ impl Run {
 fn condition(books: &Books) -> Map<String, Value> {
     let closed: [u64; Closed::ALL.len()] =
         std::array::from_fn(|reason| books.sum(|shard| &shard.closed[reason]));
+    let refused: [u64; Refused::ALL.len()] =
+        std::array::from_fn(|reason| books.sum(|shard| &shard.refused[reason]));
     // Ended is read first: a connection is never counted as ended and not as accepted.
     let ended = books.sum(|shard| &shard.ended);
     let accepted = books.sum(|shard| &shard.accepted);
@@ -308,6 +324,7 @@ fn condition(books: &Books) -> Map<String, Value> {
     Map::from_iter([
         ("connections".to_owned(), (accepted - ended).into()),
         ("closed".to_owned(), by_reason(&Closed::ALL.map(Closed::name), &closed)),
+        ("connections_refused".to_owned(), by_reason(&Refused::ALL.map(Refused::name), &refused)),
         ("accept_failed".to_owned(), books.sum(|shard| &shard.accept_failed).into()),
         ("dead_lettered".to_owned(), dead_lettered(books)),
         ("truncated".to_owned(), books.sum(|shard| &shard.truncated).into()),
@@ -341,6 +358,7 @@ fn add_allocations(_fields: &mut Map<String, Value>) {}
 fn log(notice: Notice, report: &mut Report) {
     match notice {
         Notice::Said { level, kind, text } => report.say_once(level, kind, &text),
+        Notice::OfPeer { kind, peer, text } => report.say_once_of(kind, peer, &text),
         Notice::Refused(why) => report.say(Level::Error, &why),
         Notice::Started => {}
     }

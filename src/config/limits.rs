@@ -35,6 +35,10 @@ pub const HEADERS_MAX: usize = 64;
 pub const HEADER_NAME_BYTES_MAX: usize = 256;
 /// A listener's or a rule's name, which the log and the statistics repeat.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Networks in a listener's `allow`; each connection and datagram is looked up in all.
+pub const ALLOW_NETWORKS_MAX: usize = 1000;
+/// Names in a listener's `client_names`; each certificate is compared with all.
+pub const CLIENT_NAMES_MAX: usize = 10_000;
 /// Patterns in `topics.allow`; each new topic is tried against each.
 pub const ALLOW_PATTERNS_MAX: usize = 1000;
 
@@ -84,6 +88,30 @@ pub const CONNECTIONS_PER_IP: Bounds = Bounds {
     min: (1, "because each sender needs one"),
     max: (1_000_000, "which is the most that limits.connections may be"),
     default: 256,
+};
+
+/// `limits.connections_per_64`.
+pub const CONNECTIONS_PER_64: Bounds = Bounds {
+    unit: Unit::Count,
+    min: (1, "because each sender needs one"),
+    max: (1_000_000, "which is the most that limits.connections may be"),
+    default: 1024,
+};
+
+/// `limits.handshake_time`.
+pub const HANDSHAKE_TIME: Bounds = Bounds {
+    unit: Unit::Millis,
+    min: (100, "because TLS takes two journeys across the network"),
+    max: (60 * SECOND, "because whoever does not say who he is holds a connection that long"),
+    default: 5 * SECOND,
+};
+
+/// `receive_buffer` of a listener.
+pub const RECEIVE_BUFFER: Bounds = Bounds {
+    unit: Unit::Bytes,
+    min: (64 * KIB, "because the longest datagram must fit"),
+    max: (1 << 30, "because the kernel takes it from the machine's memory"),
+    default: 4 * MIB,
 };
 
 /// `limits.frame`.

@@ -1,25 +1,66 @@
 //! `[[listen]]`: where senders connect.
 
-use super::limits::LISTENERS_MAX;
-use super::read_name;
+use super::limits::{ALLOW_NETWORKS_MAX, LISTENERS_MAX, RECEIVE_BUFFER};
 use super::section::{Mistakes, Section, show};
+use super::{count, read_name, tls};
+use corndog_pipeline::listen::{Address, PATH_BYTES_MAX, TlsFiles, Transport};
+use corndog_pipeline::network::Network;
 use corndog_pipeline::rules::Oversize;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use toml::Value;
 
-/// One TCP listener.
+/// One listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenSettings {
     /// Unique; shown in statistics.
     pub name: String,
-    /// Unique; port 0 lets the kernel choose.
-    pub address: SocketAddr,
+    /// How senders reach it.
+    pub transport: Transport,
+    /// Unique among those of its kind; port 0 lets the kernel choose.
+    pub address: Address,
     /// What becomes of a frame longer than `limits.frame`.
     pub oversize: Oversize,
+    /// Who may send; empty: everybody.
+    pub allow: Vec<Network>,
+    /// Connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// With `Transport::Tls`, and only there.
+    pub tls: Option<TlsFiles>,
+    /// A unix socket's permissions.
+    pub mode: u32,
+    /// Bytes of datagrams that the kernel is to hold.
+    pub receive_buffer_bytes: usize,
+}
+
+impl Default for ListenSettings {
+    fn default() -> Self {
+        ListenSettings {
+            name: LISTEN_NAME.to_owned(),
+            transport: Transport::Tcp,
+            address: Address::Inet(SocketAddr::from(([127, 0, 0, 1], 1514))),
+            oversize: Oversize::default(),
+            allow: Vec::new(),
+            proxy_protocol: false,
+            tls: None,
+            mode: MODE,
+            receive_buffer_bytes: count(RECEIVE_BUFFER.default),
+        }
+    }
 }
 
 const LISTEN_NAME: &str = "plain";
 const LISTEN_ADDRESS: &str = "127.0.0.1:1514";
+const PATH_EXAMPLE: &str = "/run/corndog/log";
+/// As /dev/log has it: whoever runs here may log.
+const MODE: u32 = 0o666;
+const TRANSPORT: [(&str, Transport); 5] = [
+    ("tcp", Transport::Tcp),
+    ("tls", Transport::Tls),
+    ("udp", Transport::Udp),
+    ("unix-stream", Transport::UnixStream),
+    ("unix-datagram", Transport::UnixDatagram),
+];
 const OVERSIZE: [(&str, Oversize); 3] = [
     ("truncate", Oversize::Truncate),
     ("drop", Oversize::Drop),
@@ -32,12 +73,9 @@ pub fn read(
     entries: Option<Vec<Section<'_>>>,
     has_dead_letter: bool,
     mistakes: &Mistakes,
+    warnings: &mut Vec<String>,
 ) -> Vec<ListenSettings> {
-    let Some(entries) = entries else {
-        let address = SocketAddr::from(([127, 0, 0, 1], 1514));
-        let (name, oversize) = (LISTEN_NAME.to_owned(), Oversize::default());
-        return vec![ListenSettings { name, address, oversize }];
-    };
+    let Some(entries) = entries else { return vec![ListenSettings::default()] };
     if entries.is_empty() && !mistakes.concern(&["listen"]) {
         mistakes.add(
             "listen",
@@ -56,7 +94,7 @@ pub fn read(
     }
     let mut listeners: Vec<ListenSettings> = Vec::new();
     for entry in entries {
-        if let Some(listener) = read_listener(entry, &listeners, has_dead_letter) {
+        if let Some(listener) = read_listener(entry, &listeners, has_dead_letter, warnings) {
             listeners.push(listener);
         }
     }
@@ -67,6 +105,7 @@ fn read_listener(
     mut entry: Section<'_>,
     others: &[ListenSettings],
     has_dead_letter: bool,
+    warnings: &mut Vec<String>,
 ) -> Option<ListenSettings> {
     let name = read_name(&mut entry).unwrap_or_else(|| LISTEN_NAME.to_owned());
     if name.is_empty() {
@@ -76,13 +115,15 @@ fn read_listener(
         let sentence = format!("{shown} is the name of another listener too; give each its own");
         entry.mistake("name", &sentence);
     }
-    let transport = entry.text("transport", "tcp");
-    if let Some(transport) = transport.filter(|transport| transport != "tcp") {
-        let shown = show(&Value::String(transport));
-        let sentence = format!("{shown} is unknown; this version has \"tcp\" alone");
-        entry.mistake("transport", &sentence);
-    }
-    let address = read_address(&mut entry, others);
+    let is_known = !entry.rest().contains_key("transport");
+    let transport = entry.choice("transport", &TRANSPORT);
+    let is_known = is_known || transport.is_some();
+    let transport = transport.unwrap_or(Transport::Tcp);
+    let address = match is_known {
+        true => read_address(&mut entry, transport, others),
+        // What it should be, the transport would say.
+        false => entry.take("address").and(None),
+    };
     let oversize = entry.choice("oversize", &OVERSIZE).unwrap_or_default();
     if oversize == Oversize::DeadLetter && !has_dead_letter {
         entry.mistake(
@@ -91,11 +132,63 @@ fn read_listener(
              \"truncate\" or \"drop\"",
         );
     }
+    let allow = read_allow(&mut entry, transport);
+    let proxy_protocol = read_proxy(&mut entry, transport, &allow, warnings);
+    let tls = match transport {
+        Transport::Tls => tls::read(&mut entry),
+        other => {
+            if is_known {
+                tls::refuse(&mut entry, other.name());
+            } else {
+                entry.take("tls");
+            }
+            None
+        }
+    };
+    let mode = read_mode(&mut entry, transport);
+    let receive_buffer_bytes = read_buffer(&mut entry, transport);
     entry.finish();
-    Some(ListenSettings { name, address: address?, oversize })
+    Some(ListenSettings {
+        name,
+        transport,
+        address: address?,
+        oversize,
+        allow,
+        proxy_protocol,
+        tls,
+        mode,
+        receive_buffer_bytes,
+    })
 }
 
-fn read_address(entry: &mut Section<'_>, others: &[ListenSettings]) -> Option<SocketAddr> {
+fn read_address(
+    entry: &mut Section<'_>,
+    transport: Transport,
+    others: &[ListenSettings],
+) -> Option<Address> {
+    let address = match transport.is_unix() {
+        true => read_path(entry)?,
+        false => read_inet(entry)?,
+    };
+    let is_same = |other: &ListenSettings| {
+        let shares_ports = match &address {
+            Address::Path(_) => true,
+            Address::Inet(inet) if inet.port() == 0 => false,
+            Address::Inet(_) => other.transport.is_datagram() == transport.is_datagram(),
+        };
+        other.address == address && shares_ports
+    };
+    if let Some(other) = others.iter().find(|other| is_same(other)) {
+        let sentence = format!(
+            "{address} is the address of listener \"{}\" too; give each its own",
+            other.name
+        );
+        entry.mistake("address", &sentence);
+    }
+    Some(address)
+}
+
+fn read_inet(entry: &mut Section<'_>) -> Option<Address> {
     let text = match entry.rest().contains_key("address") {
         true => entry.text("address", LISTEN_ADDRESS)?,
         false => {
@@ -112,13 +205,103 @@ fn read_address(entry: &mut Section<'_>, others: &[ListenSettings]) -> Option<So
         entry.mistake("address", &sentence);
         return None;
     };
-    let is_same = |other: &ListenSettings| other.address == address && address.port() != 0;
-    if let Some(other) = others.iter().find(|other| is_same(other)) {
+    Some(Address::Inet(address))
+}
+
+fn read_path(entry: &mut Section<'_>) -> Option<Address> {
+    if !entry.rest().contains_key("address") {
+        entry.take("address");
+        let sentence = format!("missing; write for instance address = \"{PATH_EXAMPLE}\"");
+        entry.mistake("address", &sentence);
+        return None;
+    }
+    let text = entry.text("address", PATH_EXAMPLE)?;
+    if !text.starts_with('/') || text.len() > PATH_BYTES_MAX || text.contains('\0') {
+        let shown = show(&Value::String(text));
         let sentence = format!(
-            "{address} is the address of listener \"{}\" too; give each its own",
-            other.name
+            "{shown} is not a path of a unix socket; write one that begins with / and has at most \
+             {PATH_BYTES_MAX} bytes, for instance address = \"{PATH_EXAMPLE}\""
         );
         entry.mistake("address", &sentence);
+        return None;
     }
-    Some(address)
+    Some(Address::Path(PathBuf::from(text)))
+}
+
+fn read_allow(entry: &mut Section<'_>, transport: Transport) -> Vec<Network> {
+    let texts = entry.texts("allow", "[\"10.0.0.0/8\", \"2001:db8::/32\"]");
+    if transport.is_unix() && !texts.is_empty() {
+        entry.mistake("allow", "given, but a unix socket has no networks; write mode instead");
+        return Vec::new();
+    }
+    if texts.len() > ALLOW_NETWORKS_MAX {
+        let sentence = format!("{} networks; give at most {ALLOW_NETWORKS_MAX}", texts.len());
+        entry.mistake("allow", &sentence);
+        return Vec::new();
+    }
+    let mut networks = Vec::with_capacity(texts.len());
+    for text in texts {
+        match Network::parse(&text) {
+            Ok(network) => networks.push(network),
+            Err(why) => {
+                let shown = show(&Value::String(text));
+                let sentence = format!(
+                    "{shown} {why}; write for instance \"10.0.0.0/8\", \"2001:db8::/32\" or \
+                     \"192.0.2.7\""
+                );
+                entry.mistake("allow", &sentence);
+            }
+        }
+    }
+    networks
+}
+
+fn read_proxy(
+    entry: &mut Section<'_>,
+    transport: Transport,
+    allow: &[Network],
+    warnings: &mut Vec<String>,
+) -> bool {
+    let is_on = entry.flag("proxy_protocol").unwrap_or(false);
+    if is_on && !matches!(transport, Transport::Tcp | Transport::Tls) {
+        entry.mistake("proxy_protocol", "true, but only tcp and tls have it; leave it out");
+    } else if is_on && allow.is_empty() {
+        warnings.push(format!(
+            "{}: true, and allow is empty, so whoever connects can name any address as his own; \
+             list the proxies in allow",
+            entry.key("proxy_protocol")
+        ));
+    }
+    is_on
+}
+
+fn read_mode(entry: &mut Section<'_>, transport: Transport) -> u32 {
+    let Some(text) = entry.text("mode", "0666") else { return MODE };
+    if !transport.is_unix() {
+        entry.mistake("mode", "given, but only unix sockets have one; leave it out");
+        return MODE;
+    }
+    match u32::from_str_radix(&text, 8) {
+        Ok(mode) if mode <= 0o777 && text.bytes().all(|byte| byte.is_ascii_digit()) => mode,
+        _ => {
+            let shown = show(&Value::String(text));
+            let sentence = format!(
+                "{shown} is not a mode; write it as for chmod, for instance mode = \"0660\""
+            );
+            entry.mistake("mode", &sentence);
+            MODE
+        }
+    }
+}
+
+fn read_buffer(entry: &mut Section<'_>, transport: Transport) -> usize {
+    let is_given = entry.rest().contains_key("receive_buffer");
+    let bytes = count(entry.number("receive_buffer", &RECEIVE_BUFFER));
+    if is_given && !transport.is_datagram() {
+        entry.mistake(
+            "receive_buffer",
+            "given, but only udp and unix-datagram have one of their own; leave it out",
+        );
+    }
+    bytes
 }

@@ -20,6 +20,7 @@ fn means(settings: &Settings) -> BTreeMap<String, String> {
     let cores = &settings.cores;
     let listen: Vec<String> =
         settings.listen.iter().map(|one| format!("{}={}", one.name, one.address)).collect();
+    let transports: Vec<String> = settings.listen.iter().map(listen_means).collect();
     let oversize: Vec<String> =
         settings.listen.iter().map(|one| format!("{:?}", one.oversize)).collect();
     let conf: Vec<String> =
@@ -34,12 +35,15 @@ fn means(settings: &Settings) -> BTreeMap<String, String> {
         ("age", format!("{:?}", settings.batches.age)),
         ("connections", limits.connections.to_string()),
         ("connections_per_ip", limits.connections_per_ip.to_string()),
+        ("connections_per_64", limits.connections_per_64.to_string()),
+        ("handshake_time", format!("{:?}", limits.handshake_time)),
         ("frame", limits.frame_bytes_max.to_string()),
         ("frame_time", format!("{:?}", limits.frame_time)),
         ("idle_time", format!("{:?}", limits.idle_time)),
         ("drain_time", format!("{:?}", limits.drain_time)),
         ("listen", listen.join(" ")),
         ("oversize", oversize.join(" ")),
+        ("transports", transports.join(" | ")),
         ("embedded", settings.kafka.embedded.to_string()),
         ("topic", settings.kafka.topic.clone()),
         ("conf", conf.join(" ")),
@@ -52,6 +56,35 @@ fn means(settings: &Settings) -> BTreeMap<String, String> {
         ("rules", rules.join(" | ")),
     ];
     pairs.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
+}
+
+fn listen_means(listen: &ListenSettings) -> String {
+    let mut text = listen.transport.name().to_owned();
+    let allow: Vec<String> = listen.allow.iter().map(ToString::to_string).collect();
+    if !allow.is_empty() {
+        text.push_str(&format!(" allow {}", allow.join(" ")));
+    }
+    if listen.proxy_protocol {
+        text.push_str(" proxy");
+    }
+    if let Some(tls) = &listen.tls {
+        let files: Vec<String> = tls.paths().map(|path| path.display().to_string()).collect();
+        let names: Vec<String> = tls.client_names.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(
+            " {} {:?} [{}] {:?}",
+            files.join(" "),
+            tls.client_auth,
+            names.join(" "),
+            tls.min_version
+        ));
+    }
+    if listen.transport.is_unix() {
+        text.push_str(&format!(" {:o}", listen.mode));
+    }
+    if listen.transport.is_datagram() {
+        text.push_str(&format!(" {}", listen.receive_buffer_bytes));
+    }
+    text
 }
 
 fn rule_means(rule: &RuleConfig) -> String {
@@ -315,9 +348,10 @@ fn the_reference_files_examples_are_valid() {
         .lines()
         .map(|line| line.strip_prefix("#: ").unwrap_or(line))
         .map(|line| if line.starts_with("embedded") { "embedded = false" } else { line })
-        .map(|line| if line.starts_with("allow") { "allow = [\"logs-*\"]" } else { line })
         .flat_map(|line| [line, "\n"])
         .collect();
+    let uncommented = uncommented
+        .replace("allow = []\n# Where records go", "allow = [\"logs-*\"]\n# Where records go");
     let (settings, _) = Settings::from_toml(&uncommented, &[], &[0, 1, 2, 3]).expect("valid");
     assert_eq!(settings.rules.len(), REFERENCE.matches("[[rule]]\n").count());
     assert!(!settings.kafka.conf.is_empty());
@@ -335,9 +369,11 @@ fn the_reference_file_holds_every_key() {
             &[
                 "connections",
                 "connections_per_ip",
+                "connections_per_64",
                 "frame",
                 "frame_time",
                 "idle_time",
+                "handshake_time",
                 "drain_time",
             ],
         ),

@@ -3,29 +3,38 @@
 //! ```text
 //! buffer:  [consumed | frame | unread | room]    0 <= consumed <= filled <= buffer.len()
 //! ```
+//!
+//! The buffer is the shard's, and goes back to it where there is nothing to read. What is unread
+//! then lies in `rest`: `buffer` is empty, `consumed == 0` and `filled == rest.len()`.
 
-use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
+use std::mem;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::Phase;
-use corndog_pipeline::counters::{Closed, Dropped};
+use corndog_pipeline::counters::{Dropped, Refused};
 use corndog_pipeline::framing::{Deframer, Frame};
-use futures_lite::AsyncReadExt;
+use futures_lite::AsyncRead;
 use futures_lite::future::{or, yield_now};
-use glommio::net::TcpStream;
 use glommio::timer::Timer;
 use jiff::Timestamp;
 
+use crate::buffers::BUFFER_BYTES;
+use crate::foreign::{self, Foreign};
 use crate::gate::Ticket;
 use crate::shard::{Origin, Shard, Taken};
-use crate::signal::Signal;
+use crate::watch::{Order, Watch};
 
-/// A connection's first buffer. It grows while reads fill it.
-const BUFFER_BYTES_MIN: usize = 16 * 1024;
 /// Frames of one connection in one turn; then the others have theirs.
 const TURN_FRAMES_MAX: usize = 1024;
+/// Bytes of one connection in one turn, as above.
+const TURN_BYTES_MAX: usize = BUFFER_BYTES;
+/// Bytes of a frame that is not complete yet for which no buffer is kept.
+const REST_BYTES_MAX: usize = 4096;
 /// At a drain: how long the kernel may have nothing before the connection is taken to be empty.
 const DRAIN_QUIET: Duration = Duration::from_millis(5);
 /// At a drain: bytes read from one connection. More than a kernel holds by default (tcp_rmem), and
@@ -38,52 +47,15 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Bytes that a connection's buffer may grow to.
 pub const fn buffer_bytes_max(frame_bytes_max: usize) -> usize {
     let frame = Deframer::buffer_bytes_max(frame_bytes_max);
-    if frame > BUFFER_BYTES_MIN { frame } else { BUFFER_BYTES_MIN }
+    if frame > BUFFER_BYTES { frame } else { BUFFER_BYTES }
 }
 
-/// What the shard sees of a connection, and tells it.
+/// Who has connected.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    /// When the last bytes came. Written by the connection, read by the shard's sweep.
-    pub(crate) read_at: Cell<Instant>,
-    /// When the frame that is not complete yet began. Written and read as above.
-    pub(crate) frame_since: Cell<Option<Instant>>,
-    /// It waits for an empty batch: its sender is held by us, so no time counts.
-    pub(crate) is_held: Cell<bool>,
-    order: Cell<Option<Order>>,
-    signal: Signal,
-}
-
-/// What a connection is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Read what the kernel holds, then end.
-    Drain,
-    /// End now.
-    Close(Closed),
-}
-
-impl Watch {
-    fn new(now: Instant) -> Self {
-        Watch {
-            read_at: Cell::new(now),
-            frame_since: Cell::new(None),
-            is_held: Cell::new(false),
-            order: Cell::new(None),
-            signal: Signal::default(),
-        }
-    }
-
-    /// Tells the connection what to do next.
-    pub(crate) fn tell(&self, order: Order) {
-        self.order.set(Some(order));
-        self.signal.set();
-    }
-
-    async fn told(&self) -> End {
-        self.signal.wait().await;
-        End::Told(self.order.get().unwrap_or(Order::Drain))
-    }
+pub(crate) struct Visitor {
+    pub(crate) origin: Origin,
+    pub(crate) ticket: Ticket,
+    pub(crate) watch: Rc<Watch>,
 }
 
 /// How a connection ended.
@@ -94,6 +66,8 @@ enum End {
     /// The sender or the network broke it.
     Broken(io::Error),
     Told(Order),
+    /// It took the wrong port.
+    Foreign(Foreign),
 }
 
 /// How far a turn came.
@@ -104,16 +78,21 @@ enum Turn {
     Yields,
 }
 
-/// One connection, from accept to close.
-pub(crate) struct Connection {
+/// One connection, from its first frame to its end.
+pub(crate) struct Connection<S> {
     shard: Rc<Shard>,
-    stream: TcpStream,
+    stream: S,
     origin: Origin,
     watch: Rc<Watch>,
     deframer: Deframer,
+    /// Lent by the shard; empty: not now.
     buffer: Vec<u8>,
+    /// What is unread while there is no buffer; at most `REST_BYTES_MAX`.
+    rest: Vec<u8>,
     consumed: usize,
     filled: usize,
+    /// Bytes taken since others had their turn.
+    turn_bytes: usize,
     /// A frame has ended since `Watch::frame_since` was set.
     has_ended_frame: bool,
     /// A frame that waits for a batch: its place in the buffer, and whether it was cut.
@@ -123,18 +102,33 @@ pub(crate) struct Connection {
     _ticket: Ticket,
 }
 
-impl Connection {
-    pub(crate) fn new(shard: Rc<Shard>, stream: TcpStream, origin: Origin, ticket: Ticket) -> Self {
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// One whose sender is known; `unread` came behind what made it known.
+    pub(crate) fn new(
+        shard: Rc<Shard>,
+        stream: S,
+        visitor: Visitor,
+        unread: &[u8],
+    ) -> Connection<S> {
+        let Visitor { origin, ticket, watch } = visitor;
         let now = Instant::now();
-        let frame_bytes_max = shard.limits().frame_bytes_max;
+        watch.read_at.set(now);
+        watch.opening_since.set(None);
+        let mut buffer = Vec::new();
+        if !unread.is_empty() {
+            buffer = shard.buffers.take();
+            buffer[..unread.len()].copy_from_slice(unread);
+        }
         Connection {
             stream,
             origin,
-            watch: Rc::new(Watch::new(now)),
-            deframer: Deframer::new(frame_bytes_max),
-            buffer: vec![0; BUFFER_BYTES_MIN],
+            watch,
+            deframer: Deframer::new(shard.limits().frame_bytes_max),
+            buffer,
+            rest: Vec::new(),
             consumed: 0,
-            filled: 0,
+            filled: unread.len(),
+            turn_bytes: 0,
             has_ended_frame: false,
             pending: None,
             now,
@@ -144,14 +138,12 @@ impl Connection {
         }
     }
 
-    pub(crate) fn watch(&self) -> Rc<Watch> {
-        self.watch.clone()
-    }
-
-    /// Serves the connection to its end. What it still holds then is a frame without an end.
-    pub(crate) async fn serve(mut self) {
+    /// Serves the connection to its end; the stream, to be closed. What it still holds then is a
+    /// frame without an end.
+    pub(crate) async fn serve(mut self) -> S {
         let watch = self.watch.clone();
-        let mut end = or(watch.told(), self.read_on()).await;
+        let told = async { End::Told(watch.told().await) };
+        let mut end = or(told, self.read_on()).await;
         if matches!(end, End::Told(Order::Drain)) {
             end = self.read_rest().await;
         }
@@ -159,34 +151,46 @@ impl Connection {
             self.take_last().await;
         }
         self.count_end(&end);
+        self.shard.buffers.give(self.buffer);
+        self.stream
     }
 
     fn count_end(&self, end: &End) {
         let counters = self.shard.counters();
-        if self.consumed < self.filled {
+        let has_rest = self.consumed < self.filled && !matches!(end, End::Foreign(_));
+        if has_rest {
             counters.received.add(1);
             counters.dropped[Dropped::Framing as usize].add(1);
         }
         match end {
+            End::Foreign(what) => self.shard.refuse(Refused::Protocol, &self.origin, || {
+                format!("refused: {}", what.describe())
+            }),
             End::Told(Order::Close(reason)) => {
                 counters.closed[*reason as usize].add(1);
                 self.shard.warn(reason.name(), || {
                     format!("{}: closed: {} was reached", self.origin, reason.name())
                 });
             }
-            End::Broken(why) if self.consumed < self.filled => {
+            End::Broken(why) if has_rest => {
                 self.shard.warn("framing", || {
                     format!("{}: {why}: its last frame has no end and is dropped", self.origin)
                 });
             }
-            End::Broken(_) | End::Eof | End::Told(Order::Drain) => {}
+            End::Broken(_) | End::Eof | End::Told(Order::Drain | Order::Refuse(_)) => {}
         }
-        counters.ended.add(1);
     }
 
     /// Reads and takes frames until the connection ends.
     async fn read_on(&mut self) -> End {
+        let mut is_new = true;
         loop {
+            if is_new && self.filled > 0 {
+                is_new = false;
+                if let Some(what) = foreign::in_plain(&self.buffer[..self.filled]) {
+                    return End::Foreign(what);
+                }
+            }
             self.take_frames().await;
             match self.read().await {
                 Ok(0) => return End::Eof,
@@ -224,27 +228,57 @@ impl Connection {
 
     async fn read(&mut self) -> io::Result<usize> {
         self.make_room();
-        let room = self.buffer.len() - self.filled;
-        let read = self.stream.read(&mut self.buffer[self.filled..]).await?;
+        let read = poll_fn(|context| self.poll_read(context)).await?;
         self.now = Instant::now();
         self.time = Timestamp::now();
         self.watch.read_at.set(self.now);
         self.filled += read;
+        self.turn_bytes += read;
         self.shard.counters().bytes_in.add(read as u64);
-        if read == room {
+        if self.filled == self.buffer.len() {
             // There is more to read at once: a larger buffer, and the others first.
             self.grow();
-            yield_now().await;
+            self.turn_bytes = TURN_BYTES_MAX;
         }
         Ok(read)
     }
 
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.take_buffer();
+        let polled = Pin::new(&mut self.stream).poll_read(context, &mut self.buffer[self.filled..]);
+        if polled.is_pending() {
+            self.turn_bytes = 0;
+            if self.filled <= REST_BYTES_MAX {
+                self.give_buffer();
+            }
+        }
+        polled
+    }
+
+    /// Borrows a buffer, if there is none, and puts what is unread in front.
+    fn take_buffer(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = self.shard.buffers.take();
+            self.buffer[..self.filled].copy_from_slice(&self.rest);
+            self.rest.clear();
+        }
+    }
+
+    /// Gives the buffer back, and keeps what is unread; nothing is consumed in it.
+    fn give_buffer(&mut self) {
+        debug_assert_eq!(self.consumed, 0);
+        self.rest.extend_from_slice(&self.buffer[..self.filled]);
+        self.shard.buffers.give(mem::take(&mut self.buffer));
+    }
+
     /// Moves what is unread to the front. There is room then: a frame is cut before it fills all.
     fn make_room(&mut self) {
-        self.buffer.copy_within(self.consumed..self.filled, 0);
-        self.filled -= self.consumed;
-        self.consumed = 0;
-        if self.filled == self.buffer.len() {
+        if self.consumed > 0 {
+            self.buffer.copy_within(self.consumed..self.filled, 0);
+            self.filled -= self.consumed;
+            self.consumed = 0;
+        }
+        if self.filled > 0 && self.filled == self.buffer.len() {
             self.grow();
         }
     }
@@ -260,6 +294,11 @@ impl Connection {
 
     /// Takes all frames in the buffer, waiting for batches where none is empty.
     async fn take_frames(&mut self) {
+        self.take_buffer();
+        if self.turn_bytes >= TURN_BYTES_MAX {
+            self.turn_bytes = 0;
+            yield_now().await;
+        }
         loop {
             match self.turn() {
                 Turn::NeedsBytes => return,
@@ -317,7 +356,7 @@ impl Connection {
 
     /// Notes when the frame that is not complete yet began.
     fn note_frame(&mut self) {
-        let is_new = std::mem::take(&mut self.has_ended_frame);
+        let is_new = mem::take(&mut self.has_ended_frame);
         let is_mid_frame = self.deframer.is_mid_frame(self.consumed == self.filled);
         let since = match self.watch.frame_since.get() {
             Some(since) if !is_new => since,

@@ -2,18 +2,30 @@
 //!
 //! Each shard has its own SO_REUSEPORT listeners, so the kernel spreads connections; a connection
 //! stays on its shard. Nothing here blocks: where no batch is empty, connections are not read, and
-//! TCP tells the senders. glommio appears in this crate alone.
+//! TCP tells the senders; datagrams nobody can hold, so the kernel drops them, and counts. glommio
+//! appears in this crate alone.
 
+mod adopt;
+mod buffers;
 mod connection;
+mod datagrams;
+mod door;
+mod foreign;
 mod gate;
 mod kick;
+mod pace;
 mod settings;
 mod shard;
 mod signal;
+mod sockets;
 mod start;
+mod tls;
+mod watch;
 
 pub use connection::buffer_bytes_max;
-pub use gate::Gate;
+pub use gate::{Gate, GateLimits};
 pub use kick::Kick;
 pub use settings::{Listen, Live, ReceiverLimits, ReceiverSettings};
+pub use sockets::{Bound, BoundPath, Wanted, bind_all};
 pub use start::spawn;
+pub use tls::{CONNECTION_BYTES_MAX as TLS_BYTES_MAX, Loaded, TlsCell, load};

@@ -1,12 +1,14 @@
 //! What a receiver shard is made of, as the engine fills it in.
 
-use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use corndog_pipeline::batch::Batch;
 use corndog_pipeline::control::{Arrival, Notice, PhaseCell};
 use corndog_pipeline::counters::ReceiverCounters;
+use corndog_pipeline::listen::Transport;
+use corndog_pipeline::network::Network;
 use corndog_pipeline::rules::Oversize;
 use corndog_pipeline::ruleset::{RuleSet, Scratch};
 use corndog_pipeline::topics::TopicTable;
@@ -14,16 +16,25 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::gate::Gate;
 use crate::kick::Kick;
+use crate::tls::TlsCell;
 
-/// One listener.
-#[derive(Debug, Clone)]
+/// One listener, as one shard has it.
+#[derive(Debug)]
 pub struct Listen {
     /// Its name.
     pub name: String,
-    /// Where it listens; each shard has a socket of its own there.
-    pub address: SocketAddr,
+    /// How senders reach it.
+    pub transport: Transport,
+    /// This shard's socket; `None`: another shard has it.
+    pub socket: Option<OwnedFd>,
     /// What becomes of a frame longer than `limits.frame`.
     pub oversize: Oversize,
+    /// Who may send; empty: everybody.
+    pub allow: Arc<[Network]>,
+    /// Connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// With `Transport::Tls`: what its next connections use.
+    pub tls: Option<Arc<TlsCell>>,
 }
 
 /// What a reload changes, made ready off the shard for one shard.
@@ -48,6 +59,8 @@ pub struct ReceiverLimits {
     pub frame_time: Duration,
     /// Without a byte.
     pub idle_time: Duration,
+    /// For TLS and a PROXY header, from accept on.
+    pub handshake_time: Duration,
 }
 
 /// What a receiver shard is made of. The engine fills it in.
@@ -58,6 +71,8 @@ pub struct ReceiverSettings {
     pub core: usize,
     /// Where it listens.
     pub listen: Vec<Listen>,
+    /// What this machine is called: whose messages those of the unix domain are.
+    pub machine: String,
     /// What it goes on with, after each reload.
     pub lives: Receiver<Box<Live>>,
     /// What it goes on without: that it has taken the new one, and to be freed elsewhere.

@@ -1,17 +1,17 @@
 //! What the tasks of one receiver shard share, and the turn of one frame through the pipeline.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::fmt;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Write as _};
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use corndog_pipeline::batch::Batch;
 use corndog_pipeline::control::{Arrival, Level, Notice, Phase};
-use corndog_pipeline::counters::{Closed, Dropped, ReceiverCounters};
+use corndog_pipeline::counters::{Closed, Dropped, ReceiverCounters, Refused};
 use corndog_pipeline::framing::Frame;
 use corndog_pipeline::message::Message;
 use corndog_pipeline::pool::{Append, Pool};
@@ -22,28 +22,57 @@ use corndog_pipeline::template::Context;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::connection::{Order, Watch};
+use crate::buffers::Buffers;
+use crate::pace::Pace;
 use crate::settings::{Live, ReceiverLimits, ReceiverSettings};
 use crate::signal::Signal;
+use crate::watch::{Order, Watch};
 
-/// Where a connection's messages come from.
+/// Connections of one shard that have not said yet who they are. One more, and the one that has
+/// been longest at it is refused: an honest one takes milliseconds.
+const OPENINGS_MAX: usize = 1024;
+
+/// Where messages come from.
 #[derive(Debug)]
 pub(crate) struct Origin {
+    /// The sender's address as text; of the unix domain, what this machine is called.
     peer: String,
-    address: SocketAddr,
+    /// `None`: the unix domain.
+    address: Option<SocketAddr>,
     listener: Rc<str>,
     oversize: Oversize,
 }
 
 impl Origin {
     pub(crate) fn new(address: SocketAddr, listener: Rc<str>, oversize: Oversize) -> Self {
-        Origin { peer: address.ip().to_canonical().to_string(), address, listener, oversize }
+        let peer = address.ip().to_canonical().to_string();
+        Origin { peer, address: Some(address), listener, oversize }
+    }
+
+    pub(crate) fn of_machine(machine: &str, listener: Rc<str>, oversize: Oversize) -> Self {
+        Origin { peer: machine.to_owned(), address: None, listener, oversize }
+    }
+
+    /// It is another sender's now. Nothing is allocated where that one's text is no longer.
+    pub(crate) fn set_address(&mut self, address: SocketAddr) {
+        if self.address.map(|before| before.ip()) != Some(address.ip()) {
+            self.peer.clear();
+            let _ = write!(self.peer, "{}", address.ip().to_canonical());
+        }
+        self.address = Some(address);
+    }
+
+    fn ip(&self) -> IpAddr {
+        self.address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {:?}", self.address, &*self.listener)
+        match self.address {
+            Some(address) => write!(f, "{address} on {:?}", &*self.listener),
+            None => write!(f, "a sender on {:?}", &*self.listener),
+        }
     }
 }
 
@@ -80,6 +109,12 @@ pub(crate) struct Shard {
     limits: Cell<ReceiverLimits>,
     /// Connections, by their number.
     watches: RefCell<HashMap<u64, Rc<Watch>>>,
+    /// Those of them that have not said yet who they are (TLS, PROXY); the first began first.
+    openings: RefCell<BTreeMap<u64, Rc<Watch>>>,
+    /// Read buffers that nobody has.
+    pub(crate) buffers: Buffers,
+    /// Whose handshake comes next.
+    pub(crate) pace: Pace,
     /// Connections that wait for an empty batch, in the order of their coming.
     held: RefCell<Vec<Waker>>,
     /// Somebody waits for an empty batch.
@@ -104,6 +139,9 @@ impl Shard {
             limits: Cell::new(live.limits),
             work: RefCell::new(Work { pool, live }),
             watches: RefCell::default(),
+            openings: RefCell::default(),
+            buffers: Buffers::default(),
+            pace: Pace::default(),
             held: RefCell::default(),
             starved: Signal::default(),
             opened: Signal::default(),
@@ -221,6 +259,14 @@ impl Shard {
         }
     }
 
+    /// Counts a datagram that is not taken, and says why.
+    pub(crate) fn drop_datagram(&self, reason: Dropped, origin: &Origin) {
+        self.dropped(reason);
+        self.warn("datagram_not_allowed", || {
+            format!("{origin}: dropped: its address is in none of the networks in allow")
+        });
+    }
+
     fn dropped(&self, reason: Dropped) -> Taken {
         self.counters().received.add(1);
         self.counters().dropped[reason as usize].add(1);
@@ -296,6 +342,39 @@ impl Shard {
 
     pub(crate) fn leave(&self, number: u64) {
         self.watches.borrow_mut().remove(&number);
+        self.openings.borrow_mut().remove(&number);
+    }
+
+    /// A connection has to say who it is first, from `now` on.
+    pub(crate) fn begin_opening(&self, number: u64, watch: &Rc<Watch>, now: Instant) {
+        watch.opening_since.set(Some(now));
+        let mut openings = self.openings.borrow_mut();
+        if openings.len() >= OPENINGS_MAX
+            && let Some((_, oldest)) = openings.pop_first()
+        {
+            oldest.tell(Order::Refuse(Refused::Handshakes));
+        }
+        openings.insert(number, watch.clone());
+    }
+
+    /// It has said so.
+    pub(crate) fn end_opening(&self, number: u64) {
+        self.openings.borrow_mut().remove(&number);
+    }
+
+    /// Counts a connection that is not let in, and says why.
+    pub(crate) fn refuse(&self, why: Refused, origin: &Origin, text: impl FnOnce() -> String) {
+        self.counters().refused[why as usize].add(1);
+        match why {
+            Refused::Protocol => {
+                self.note(|| Notice::OfPeer {
+                    kind: why.name(),
+                    peer: origin.ip(),
+                    text: format!("{origin}: {}", text()),
+                });
+            }
+            _ => self.warn(why.name(), || format!("{origin}: {}", text())),
+        }
     }
 
     pub(crate) fn connection_count(&self) -> usize {
@@ -311,6 +390,12 @@ impl Shard {
     pub(crate) fn sweep(&self, now: Instant) {
         let limits = self.limits();
         for watch in self.watches.borrow().values().filter(|watch| !watch.is_held.get()) {
+            if let Some(since) = watch.opening_since.get() {
+                if now.saturating_duration_since(since) >= limits.handshake_time {
+                    watch.tell(Order::Refuse(Refused::HandshakeTime));
+                }
+                continue;
+            }
             let frame_time =
                 watch.frame_since.get().map(|since| now.saturating_duration_since(since));
             let idle_time = now.saturating_duration_since(watch.read_at.get());
@@ -324,9 +409,12 @@ impl Shard {
 
     /// A line for the log. Where the main thread does not keep up, it is left out.
     pub(crate) fn warn(&self, kind: &'static str, text: impl FnOnce() -> String) {
+        self.note(|| Notice::Said { level: Level::Warn, kind, text: text() });
+    }
+
+    fn note(&self, notice: impl FnOnce() -> Notice) {
         if !self.settings.notices.is_full() {
-            let notice = Notice::Said { level: Level::Warn, kind, text: text() };
-            let _ = self.settings.notices.try_send(notice);
+            let _ = self.settings.notices.try_send(notice());
         }
     }
 }

@@ -5,16 +5,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::{Notice, Phase};
-use corndog_pipeline::rules::Oversize;
-use futures_lite::future::or;
-use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 use io_uring::IoUring;
 
-use crate::connection::Connection;
+use crate::datagrams;
+use crate::door::Door;
 use crate::settings::{Listen, Live, ReceiverSettings};
-use crate::shard::{Origin, Shard};
+use crate::shard::Shard;
 
 /// Memory that io_uring pins per shard and ring. Sockets are read into our own buffers, so the
 /// smallest that glommio takes is enough (its default pins 30 MiB).
@@ -31,13 +29,6 @@ const SWEEP: Duration = Duration::from_millis(200);
 /// The pauses between looks for batches that come home while connections wait for them.
 const HOME_MIN: Duration = Duration::from_millis(1);
 const HOME_MAX: Duration = Duration::from_millis(16);
-/// The pause after accept failed: descriptors or memory are short, and trying at once would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// At a drain: how long the backlog may be empty before it is taken to be.
-const BACKLOG_QUIET: Duration = Duration::from_millis(2);
-/// Connections taken from the backlog at a drain: what glommio's `listen` asks for.
-const BACKLOG_MAX: usize = 1024;
-
 /// Starts the shard's thread. Whether it is up, it says by a notice.
 ///
 /// Errors: the thread cannot be made.
@@ -51,7 +42,7 @@ pub fn spawn(settings: ReceiverSettings, live: Box<Live>) -> std::io::Result<Joi
     })
 }
 
-fn run(settings: ReceiverSettings, live: Box<Live>) -> Result<(), String> {
+fn run(mut settings: ReceiverSettings, live: Box<Live>) -> Result<(), String> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: settings.core }) {
         return Err(format!(
             "shards.cores: receiver {} cannot run on core {}; give it one that this process may use",
@@ -60,12 +51,12 @@ fn run(settings: ReceiverSettings, live: Box<Live>) -> Result<(), String> {
     }
     let executor = executor()?;
     executor.run(async move {
+        let listen = std::mem::take(&mut settings.listen);
         let shard = Rc::new(Shard::new(settings, live));
-        let listeners = bind(&shard)?;
         let _ = shard.settings().notices.send(Notice::Started);
-        serve(shard, listeners).await;
-        Ok(())
-    })
+        serve(shard, listen).await;
+    });
+    Ok(())
 }
 
 fn executor() -> Result<LocalExecutor, String> {
@@ -118,20 +109,8 @@ const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 const ENOSYS: i32 = 38;
 
-fn bind(shard: &Shard) -> Result<Vec<Rc<TcpListener>>, String> {
-    let bind = |listen: &Listen| {
-        TcpListener::bind(listen.address).map(Rc::new).map_err(|why| {
-            format!(
-                "listen {:?}: cannot listen on {}: {why}; choose a free address of this machine",
-                listen.name, listen.address
-            )
-        })
-    };
-    shard.settings().listen.iter().map(bind).collect()
-}
-
 /// Runs the shard from its first connection to its last batch.
-async fn serve(shard: Rc<Shard>, listeners: Vec<Rc<TcpListener>>) {
+async fn serve(shard: Rc<Shard>, listen: Vec<Listen>) {
     let kick = shard.settings().kick.clone();
     let kicks = glommio::spawn_local(async move { kick.take().await });
     while shard.phase() == Phase::Starting {
@@ -139,11 +118,18 @@ async fn serve(shard: Rc<Shard>, listeners: Vec<Rc<TcpListener>>) {
     }
     glommio::spawn_local(watch_age(shard.clone())).detach();
     glommio::spawn_local(watch_returns(shard.clone())).detach();
-    let doors: Vec<Rc<Door>> = listeners
-        .into_iter()
-        .zip(&shard.settings().listen)
-        .map(|(listener, listen)| Rc::new(Door::new(shard.clone(), listener, listen)))
-        .collect();
+    let giving = shard.clone();
+    let turns = async move { giving.pace.give_turns(|| giving.counters().bytes_in.value()).await };
+    glommio::spawn_local(turns).detach();
+    let mut doors: Vec<Rc<Door>> = Vec::new();
+    for mut listen in listen {
+        let Some(socket) = listen.socket.take() else { continue };
+        if listen.transport.is_datagram() {
+            datagrams::receive(&shard, socket, listen);
+        } else {
+            doors.push(Rc::new(Door::new(shard.clone(), socket, listen)));
+        }
+    }
     let accepts: Vec<_> =
         doors.iter().map(|door| glommio::spawn_local(door.clone().accept_on())).collect();
     let mut swept_at = Instant::now();
@@ -199,76 +185,5 @@ async fn watch_returns(shard: Rc<Shard>) {
             pause = HOME_MIN;
             shard.starved.wait().await;
         }
-    }
-}
-
-/// One listener of one shard.
-struct Door {
-    shard: Rc<Shard>,
-    listener: Rc<TcpListener>,
-    name: Rc<str>,
-    oversize: Oversize,
-}
-
-impl Door {
-    fn new(shard: Rc<Shard>, listener: Rc<TcpListener>, listen: &Listen) -> Self {
-        Door { shard, listener, name: listen.name.as_str().into(), oversize: listen.oversize }
-    }
-
-    async fn accept_on(self: Rc<Self>) {
-        loop {
-            match self.listener.accept().await {
-                Ok(stream) => self.admit(stream),
-                Err(why) => {
-                    self.shard.counters().accept_failed.add(1);
-                    self.shard.warn("accept", || {
-                        format!("listen {:?}: no connection can be accepted: {why}", &*self.name)
-                    });
-                    Timer::new(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    /// At a drain: takes the connections that the kernel has already made.
-    async fn take_backlog(&self) {
-        for _ in 0..BACKLOG_MAX {
-            let quiet = async {
-                Timer::new(BACKLOG_QUIET).await;
-                None
-            };
-            match or(async { self.listener.accept().await.ok() }, quiet).await {
-                Some(stream) => self.admit(stream),
-                None => return,
-            }
-        }
-    }
-
-    fn admit(&self, stream: TcpStream) {
-        let counters = self.shard.counters();
-        // A peer that has gone already has no address any more: nothing is lost with it that it
-        // could not have lost on the way.
-        let Ok(address) = stream.peer_addr() else { return };
-        let ticket = match self.shard.settings().gate.enter(address.ip()) {
-            Ok(ticket) => ticket,
-            Err(reason) => {
-                counters.closed[reason as usize].add(1);
-                self.shard.warn(reason.name(), || {
-                    format!("{address} on {:?}: refused: limits.{}", &*self.name, reason.name())
-                });
-                return;
-            }
-        };
-        counters.accepted.add(1);
-        let number = counters.accepted.value();
-        let origin = Origin::new(address, self.name.clone(), self.oversize);
-        let shard = self.shard.clone();
-        let connection = Connection::new(shard.clone(), stream, origin, ticket);
-        shard.enter(number, connection.watch());
-        glommio::spawn_local(async move {
-            connection.serve().await;
-            shard.leave(number);
-        })
-        .detach();
     }
 }

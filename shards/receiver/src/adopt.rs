@@ -1,0 +1,24 @@
+//! Sockets made elsewhere -> glommio's. The one place of unsafe code in this crate.
+//!
+//! glommio makes sockets with few options (no dual stack, no keepalive, no receive buffer), and
+//! takes one that is made already only by its number. So ours are made by `sockets.rs`, and come in
+//! here as `OwnedFd`: the type says that nobody else owns or closes them.
+
+#![allow(unsafe_code, reason = "glommio takes a socket that is made already by its number alone")]
+
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+
+use glommio::net::{TcpListener, UdpSocket};
+
+/// A listening socket, bound; of TCP, or of the unix domain: glommio's type accepts from either, and
+/// what it accepts is read and written alike.
+pub(crate) fn listener(socket: OwnedFd) -> TcpListener {
+    // SAFETY: the descriptor is open and owned; ownership goes to the listener, which closes it.
+    unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }
+}
+
+/// A datagram socket, to wait on; of UDP, or of the unix domain.
+pub(crate) fn datagrams(socket: OwnedFd) -> UdpSocket {
+    // SAFETY: as above.
+    unsafe { UdpSocket::from_raw_fd(socket.into_raw_fd()) }
+}

@@ -1,0 +1,196 @@
+//! A datagram listener of one shard (UDP, unix-datagram): each datagram is a message.
+//!
+//! Nobody can tell a UDP sender to wait. Where no batch is empty, datagrams are left to the kernel,
+//! which holds as many as its buffer takes and drops the others; the main thread reads how many
+//! (`dropped_by_kernel`). In the unix domain the kernel makes the sender wait.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use corndog_pipeline::control::Phase;
+use corndog_pipeline::counters::Dropped;
+use corndog_pipeline::framing::Frame;
+use corndog_pipeline::listen::Transport;
+use corndog_pipeline::network;
+use futures_lite::future::{or, yield_now};
+use glommio::net::UdpSocket;
+use glommio::timer::Timer;
+use jiff::Timestamp;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recvfrom};
+
+use crate::adopt;
+use crate::settings::Listen;
+use crate::shard::{Origin, Shard, Taken};
+use crate::watch::Watch;
+
+/// Bytes of a UDP datagram, rounded up.
+const UDP_BYTES_MAX: usize = 64 * 1024;
+/// Datagrams in one turn; then the others have theirs.
+const TURN_DATAGRAMS_MAX: usize = 64;
+/// The pause after a read failed, so that it does not spin.
+const READ_PAUSE: Duration = Duration::from_millis(100);
+/// At a drain: datagrams read from one socket. More than a kernel holds by default, and a bound
+/// where senders never stop.
+const DRAIN_DATAGRAMS_MAX: usize = 65_536;
+
+/// Starts receiving; ends at a drain, with what the kernel held.
+pub(crate) fn receive(shard: &Rc<Shard>, socket: OwnedFd, listen: Listen) {
+    let waiter = match socket.try_clone() {
+        Ok(again) => adopt::datagrams(again),
+        Err(why) => {
+            return shard.warn("datagrams", || {
+                format!("listen {:?}: nothing can be received: {why}", listen.name)
+            });
+        }
+    };
+    let watch = Rc::new(Watch::new(Instant::now()));
+    watch.is_held.set(true);
+    // Numbers of connections begin at 1 and go up.
+    let number = u64::MAX - shard.connection_count() as u64;
+    shard.enter(number, watch.clone());
+    let name = listen.name.as_str().into();
+    let mut inbox = Inbox {
+        origin: Origin::of_machine(&shard.settings().machine, name, listen.oversize),
+        shard: shard.clone(),
+        socket,
+        waiter,
+        listen,
+        buffer: Vec::new(),
+        pending: None,
+        now: Instant::now(),
+        time: Timestamp::now(),
+    };
+    glommio::spawn_local(async move {
+        let told = async {
+            watch.told().await;
+        };
+        or(told, inbox.receive_on()).await;
+        inbox.receive_rest().await;
+        inbox.shard.leave(number);
+    })
+    .detach();
+}
+
+struct Inbox {
+    shard: Rc<Shard>,
+    socket: OwnedFd,
+    /// The same socket, to wait on.
+    waiter: UdpSocket,
+    listen: Listen,
+    /// Of the last datagram's sender.
+    origin: Origin,
+    buffer: Vec<u8>,
+    /// A datagram in the buffer that waits for a batch: its bytes, and whether it was cut.
+    pending: Option<(usize, bool)>,
+    now: Instant,
+    time: Timestamp,
+}
+
+impl Inbox {
+    async fn receive_on(&mut self) {
+        loop {
+            match self.turn(TURN_DATAGRAMS_MAX).await {
+                Ok(()) => yield_now().await,
+                Err(Errno::AGAIN) => self.wait().await,
+                Err(why) => {
+                    self.shard.warn("datagrams", || {
+                        let why = io::Error::from(why);
+                        format!("listen {:?}: cannot be read: {why}", self.listen.name)
+                    });
+                    Timer::new(READ_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// At a drain: reads what the kernel holds, within bounds.
+    async fn receive_rest(&mut self) {
+        for _ in 0..DRAIN_DATAGRAMS_MAX / TURN_DATAGRAMS_MAX {
+            if self.shard.phase() == Phase::Aborting {
+                return;
+            }
+            if self.turn(TURN_DATAGRAMS_MAX).await.is_err() {
+                return;
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Waits until there is a datagram; it stays where it is.
+    async fn wait(&mut self) {
+        if self.waiter.peek(&mut [0]).await.is_err() {
+            // What is wrong, the next read says.
+            Timer::new(READ_PAUSE).await;
+        }
+    }
+
+    /// Takes up to so many datagrams; `AGAIN`: there are no more.
+    async fn turn(&mut self, datagrams_max: usize) -> Result<(), Errno> {
+        self.take_pending().await;
+        self.make_room();
+        self.now = Instant::now();
+        self.time = Timestamp::now();
+        for _ in 0..datagrams_max {
+            let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+            let (kept, bytes, address) = match recvfrom(&self.socket, &mut self.buffer[..], flags) {
+                Ok((kept, bytes, address)) => (kept, bytes, address),
+                Err(Errno::INTR) => continue,
+                Err(why) => return Err(why),
+            };
+            self.shard.counters().bytes_in.add(bytes as u64);
+            if self.listen.transport == Transport::Udp {
+                let Some(address) = address.and_then(|any| SocketAddr::try_from(any).ok()) else {
+                    continue;
+                };
+                self.origin.set_address(address);
+                if !network::allows(&self.listen.allow, address.ip()) {
+                    self.shard.drop_datagram(Dropped::NotAllowed, &self.origin);
+                    continue;
+                }
+            }
+            self.pending = self.frame(kept, bytes);
+            self.take_pending().await;
+        }
+        Ok(())
+    }
+
+    /// Where the message ends that lies in the first `kept` bytes of the buffer; `None`: it is
+    /// empty.
+    fn frame(&self, kept: usize, bytes: usize) -> Option<(usize, bool)> {
+        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r' | 0);
+        let frame_bytes_max = self.shard.limits().frame_bytes_max;
+        let end = self.buffer[..kept].iter().rposition(|byte| !is_end(byte))? + 1;
+        // What the kernel cut off was not looked at: it may have been nothing but an end.
+        let is_cut = bytes > kept || end > frame_bytes_max;
+        Some((end.min(frame_bytes_max), is_cut))
+    }
+
+    async fn take_pending(&mut self) {
+        while let Some((end, truncated)) = self.pending {
+            let frame = Frame { bytes: &self.buffer[..end], truncated };
+            if self.shard.take(&frame, &self.origin, self.now, self.time) == Taken::Done {
+                self.pending = None;
+                return;
+            }
+            self.shard.counters().held.add(1);
+            self.shard.batch_home().await;
+        }
+    }
+
+    /// A reload may have changed how long a frame may be.
+    fn make_room(&mut self) {
+        let frame_bytes_max = self.shard.limits().frame_bytes_max;
+        let bytes = match self.listen.transport {
+            Transport::Udp => UDP_BYTES_MAX,
+            // One more than a frame and its end: what is longer was cut.
+            _ => frame_bytes_max + 2,
+        };
+        if self.buffer.len() < bytes {
+            self.buffer.resize(bytes, 0);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A listener of one shard: accepts, lets in or refuses, and finds out who a connection is (PROXY
+//! header, TLS) before its first frame is read.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use corndog_pipeline::counters::Refused;
+use corndog_pipeline::listen::Transport;
+use corndog_pipeline::network;
+use corndog_pipeline::proxy;
+use futures_lite::future::or;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_rustls::TlsAcceptor;
+use futures_rustls::server::TlsStream;
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::Timer;
+use rustls::Error as TlsError;
+
+use crate::adopt;
+use crate::connection::{Connection, Visitor};
+use crate::foreign;
+use crate::settings::Listen;
+use crate::shard::{Origin, Shard};
+use crate::tls::TlsCell;
+use crate::tls::wire::Wire;
+use crate::watch::{Order, Watch};
+
+/// The pause after accept failed: descriptors or memory are short, and trying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// At a drain: how long the backlog may be empty before it is taken to be.
+const BACKLOG_QUIET: Duration = Duration::from_millis(2);
+/// Connections taken from the backlog at a drain.
+const BACKLOG_MAX: usize = 4096;
+/// At a drain: how long one that has not said who it is yet may still take.
+const OPENING_DRAIN: Duration = Duration::from_millis(200);
+/// How long a TLS sender may take to take our goodbye.
+const GOODBYE_TIME_MAX: Duration = Duration::from_millis(100);
+
+/// One listener of one shard.
+pub(crate) struct Door {
+    shard: Rc<Shard>,
+    listener: TcpListener,
+    listen: Listen,
+    name: Rc<str>,
+}
+
+/// Why a connection is not let in.
+struct Refusal(Refused, String);
+
+impl Door {
+    pub(crate) fn new(shard: Rc<Shard>, socket: OwnedFd, listen: Listen) -> Self {
+        let name = listen.name.as_str().into();
+        Door { shard, listener: adopt::listener(socket), listen, name }
+    }
+
+    pub(crate) async fn accept_on(self: Rc<Self>) {
+        loop {
+            match self.listener.accept().await {
+                Ok(stream) => self.admit(stream),
+                Err(why) => {
+                    self.shard.counters().accept_failed.add(1);
+                    self.shard.warn("accept", || {
+                        format!("listen {:?}: no connection can be accepted: {why}", &*self.name)
+                    });
+                    Timer::new(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// At a drain: takes the connections that the kernel has already made.
+    pub(crate) async fn take_backlog(self: &Rc<Self>) {
+        for _ in 0..BACKLOG_MAX {
+            let quiet = async {
+                Timer::new(BACKLOG_QUIET).await;
+                None
+            };
+            match or(async { self.listener.accept().await.ok() }, quiet).await {
+                Some(stream) => self.admit(stream),
+                None => return,
+            }
+        }
+    }
+
+    fn admit(self: &Rc<Self>, stream: TcpStream) {
+        let counters = self.shard.counters();
+        let address = match self.listen.transport {
+            Transport::UnixStream => None,
+            _ => match stream.peer_addr() {
+                Ok(address) => Some(address),
+                // A peer that has gone already has no address any more: nothing is lost with it
+                // that it could not have lost on the way.
+                Err(_) => return,
+            },
+        };
+        let origin = self.origin(address);
+        if address.is_some_and(|address| !network::allows(&self.listen.allow, address.ip())) {
+            let text = || "refused: its address is in none of the networks in allow".to_owned();
+            return self.shard.refuse(Refused::NotAllowed, &origin, text);
+        }
+        // Behind a proxy all have one address: whose a connection is, its header says.
+        let whose = address.filter(|_| !self.listen.proxy_protocol).map(|address| address.ip());
+        let ticket = match self.shard.settings().gate.enter(whose) {
+            Ok(ticket) => ticket,
+            Err(why) => return self.shard.refuse(why, &origin, || too_many(why)),
+        };
+        counters.accepted.add(1);
+        let number = counters.accepted.value();
+        let now = Instant::now();
+        let watch = Rc::new(Watch::new(now));
+        self.shard.enter(number, watch.clone());
+        let visitor = Visitor { origin, ticket, watch };
+        let shard = self.shard.clone();
+        if self.listen.tls.is_none() && !self.listen.proxy_protocol {
+            let connection = Connection::new(shard.clone(), stream, visitor, &[]);
+            glommio::spawn_local(async move {
+                connection.serve().await;
+                shard.counters().ended.add(1);
+                shard.leave(number);
+            })
+            .detach();
+        } else {
+            shard.begin_opening(number, &visitor.watch, now);
+            let door = self.clone();
+            glommio::spawn_local(async move {
+                door.open(stream, visitor, number).await;
+                shard.counters().ended.add(1);
+                shard.leave(number);
+            })
+            .detach();
+        }
+    }
+
+    fn origin(&self, address: Option<SocketAddr>) -> Origin {
+        let (name, oversize) = (self.name.clone(), self.listen.oversize);
+        match address {
+            Some(address) => Origin::new(address, name, oversize),
+            None => Origin::of_machine(&self.shard.settings().machine, name, oversize),
+        }
+    }
+
+    /// Finds out who it is, and serves it.
+    async fn open(self: Rc<Self>, mut stream: TcpStream, mut visitor: Visitor, number: u64) {
+        let mut unread = Vec::new();
+        if self.listen.proxy_protocol {
+            let watch = visitor.watch.clone();
+            let header = self.read_header(&mut stream, &mut visitor, &mut unread);
+            match or(told(&watch), async { header.await.map_err(Some) }).await {
+                Ok(()) => {}
+                Err(refusal) => return self.say(refusal, &visitor.origin),
+            }
+        }
+        let Some(tls) = &self.listen.tls else {
+            self.shard.end_opening(number);
+            Connection::new(self.shard.clone(), stream, visitor, &unread).serve().await;
+            return;
+        };
+        let wire = Wire::new(self.shard.clone(), stream, &unread);
+        drop(unread);
+        let shaken = or(told(&visitor.watch), shake_hands(&self.shard, tls, wire)).await;
+        self.shard.end_opening(number);
+        match shaken {
+            Ok(stream) => {
+                let connection = Connection::new(self.shard.clone(), *stream, visitor, &[]);
+                let mut stream = connection.serve().await;
+                let close = async { stream.close().await.is_ok() };
+                let late = async {
+                    Timer::new(GOODBYE_TIME_MAX).await;
+                    false
+                };
+                or(close, late).await;
+            }
+            Err(refusal) => self.say(refusal, &visitor.origin),
+        }
+    }
+
+    fn say(&self, refusal: Option<Refusal>, origin: &Origin) {
+        if let Some(Refusal(why, text)) = refusal {
+            self.shard.refuse(why, origin, || format!("refused: {text}"));
+        }
+    }
+
+    /// Reads the PROXY header; what came behind it is left in `unread`.
+    async fn read_header(
+        &self,
+        stream: &mut TcpStream,
+        visitor: &mut Visitor,
+        unread: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let refuse = |text: &str| Refusal(Refused::ProxyHeader, text.to_owned());
+        unread.resize(proxy::HEADER_BYTES_MAX, 0);
+        let mut filled = 0;
+        let header = loop {
+            let read = stream.read(&mut unread[filled..]).await;
+            filled += match read {
+                Ok(0) | Err(_) => {
+                    return Err(refuse("it closed before its PROXY header was whole"));
+                }
+                Ok(read) => read,
+            };
+            match proxy::parse(&unread[..filled]) {
+                Ok(Some(header)) => break header,
+                Ok(None) => {}
+                Err(why) => {
+                    let text = format!("{} came first, and proxy_protocol = true", why.describe());
+                    return Err(refuse(&text));
+                }
+            }
+        };
+        unread.truncate(filled);
+        unread.drain(..header.bytes);
+        if let Some(source) = header.source {
+            visitor.origin.set_address(source);
+            visitor.ticket.assign(source.ip()).map_err(|why| Refusal(why, too_many(why)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Which limit it was.
+fn too_many(why: Refused) -> String {
+    format!("refused: limits.{} was reached", why.name())
+}
+
+/// What a connection is told while it is being opened; `None`: it ends without a word.
+async fn told<T>(watch: &Watch) -> Result<T, Option<Refusal>> {
+    Err(match watch.told().await {
+        Order::Refuse(why @ Refused::Handshakes) => Some(Refusal(
+            why,
+            "too many connections are at their handshake, and it had been longest".to_owned(),
+        )),
+        Order::Refuse(why) => {
+            Some(Refusal(why, format!("limits.{} was over before it said who it is", why.name())))
+        }
+        Order::Drain | Order::Close(_) => {
+            // What it has sent already is with the kernel, and it will be read.
+            Timer::new(OPENING_DRAIN).await;
+            None
+        }
+    })
+}
+
+/// TLS, up to where the client is known. Boxed: what a connection is while this runs is small then.
+async fn shake_hands(
+    shard: &Rc<Shard>,
+    tls: &TlsCell,
+    wire: Wire,
+) -> Result<Box<TlsStream<Wire>>, Option<Refusal>> {
+    let mut first = Vec::new();
+    let accept = TlsAcceptor::from(tls.config()).accept(wire).into_fallible();
+    let why = match shard.pace.run(Box::pin(accept)).await {
+        Ok(mut stream) => {
+            stream.get_mut().0.end_handshake();
+            return Ok(Box::new(stream));
+        }
+        Err((why, wire)) => {
+            first.extend_from_slice(wire.first());
+            why
+        }
+    };
+    if first.is_empty() {
+        // It came and went, as health checks do.
+        return Err(None);
+    }
+    if let Some(what) = foreign::in_tls(&first) {
+        return Err(Some(Refusal(Refused::Protocol, what.describe().to_owned())));
+    }
+    Err(Some(refusal_of(&why)))
+}
+
+/// Why TLS could not be agreed on.
+fn refusal_of(why: &io::Error) -> Refusal {
+    let inner = why.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+    match inner {
+        Some(TlsError::NoCertificatesPresented) => Refusal(
+            Refused::Certificate,
+            "it shows no certificate, and tls.client_auth = \"required\"".to_owned(),
+        ),
+        Some(
+            inner @ (TlsError::InvalidCertificate(_) | TlsError::InvalidCertRevocationList(_)),
+        ) => Refusal(Refused::Certificate, format!("its certificate: {inner}")),
+        Some(inner) => Refusal(Refused::Tls, format!("TLS: {inner}")),
+        None => Refusal(Refused::Tls, format!("TLS: {why}")),
+    }
+}

@@ -1,0 +1,139 @@
+//! Certificates, keys, CAs and CRLs while the listeners run: loaded anew when a file changes or the
+//! configuration is read again, checked before they replace the old ones. Connections that are
+//! there stay as they are.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use corndog_pipeline::control::Level;
+use corndog_pipeline::listen::TlsFiles;
+use corndog_receiver::{Loaded, TlsCell};
+
+use crate::config::ListenSettings;
+use crate::listeners::Listeners;
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The files of all listeners with TLS.
+pub struct Certificates {
+    of: Vec<Watched>,
+    looked_at: Instant,
+}
+
+struct Watched {
+    listener: String,
+    files: TlsFiles,
+    cell: Arc<TlsCell>,
+    /// What is in force, or was refused.
+    loaded: Vec<Stamp>,
+    /// What the last look saw, where that was something else.
+    changing: Option<Vec<Stamp>>,
+}
+
+/// What tells that a file has changed; `None`: it cannot be seen.
+type Stamp = Option<(u64, u64, i64, i64)>;
+
+/// Reads and checks the files of each listener that has some.
+///
+/// Returns what goes with `listen`, and warnings, a sentence each.
+/// Errors: one sentence for each listener whose files cannot be used.
+pub fn load_all(
+    listen: &[ListenSettings],
+) -> Result<(Vec<Option<Loaded>>, Vec<String>), Vec<String>> {
+    let (mut all, mut warnings, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, listener) in listen.iter().enumerate() {
+        let name = || format!("listen {} {:?}", index + 1, listener.name);
+        all.push(None);
+        let Some(files) = &listener.tls else { continue };
+        match corndog_receiver::load(files, SystemTime::now()) {
+            Ok(loaded) => {
+                let warning = |warning: &String| format!("{}, {warning}", name());
+                warnings.extend(loaded.warnings.iter().map(warning));
+                all[index] = Some(loaded);
+            }
+            Err(why) => mistakes.push(format!("{}, {why}", name())),
+        }
+    }
+    if mistakes.is_empty() { Ok((all, warnings)) } else { Err(mistakes) }
+}
+
+impl Certificates {
+    /// Those of these listeners, as they are in force.
+    pub fn new(listeners: &Listeners) -> Certificates {
+        let watched = |(listener, files, cell): (&str, &TlsFiles, &Arc<TlsCell>)| Watched {
+            listener: listener.to_owned(),
+            files: files.clone(),
+            cell: cell.clone(),
+            loaded: stamps(files),
+            changing: None,
+        };
+        Certificates { of: listeners.with_tls().map(watched).collect(), looked_at: Instant::now() }
+    }
+
+    /// Puts in force what a reload has read and checked.
+    pub fn take(&mut self, listen: &[ListenSettings], tls: Vec<Option<Loaded>>) {
+        for (settings, loaded) in listen.iter().zip(tls) {
+            let watched = self.of.iter_mut().find(|watched| watched.listener == settings.name);
+            if let (Some(watched), Some(files), Some(loaded)) = (watched, &settings.tls, loaded) {
+                watched.files = files.clone();
+                watched.loaded = stamps(files);
+                watched.changing = None;
+                watched.cell.set(loaded.config);
+            }
+        }
+    }
+
+    /// Looks whether files have changed, now and then; what came of it, for the log.
+    pub fn look(&mut self, now: Instant) -> Vec<(Level, String)> {
+        if now.saturating_duration_since(self.looked_at) < LOOK {
+            return Vec::new();
+        }
+        self.looked_at = now;
+        self.of.iter_mut().flat_map(Watched::look).collect()
+    }
+}
+
+impl Watched {
+    fn look(&mut self) -> Vec<(Level, String)> {
+        let seen = stamps(&self.files);
+        if seen == self.loaded {
+            self.changing = None;
+            return Vec::new();
+        }
+        // Certificate and key are written one after the other: once both have been left alone.
+        if self.changing.as_ref() != Some(&seen) {
+            self.changing = Some(seen);
+            return Vec::new();
+        }
+        self.changing = None;
+        self.loaded = seen;
+        let name = &self.listener;
+        match corndog_receiver::load(&self.files, SystemTime::now()) {
+            Ok(loaded) => {
+                self.cell.set(loaded.config);
+                let warning = |why| (Level::Warn, format!("listen {name:?}, {why}"));
+                let mut said: Vec<_> = loaded.warnings.into_iter().map(warning).collect();
+                said.push((Level::Info, format!("listen {name:?}: certificates loaded anew")));
+                said
+            }
+            Err(why) => {
+                let text =
+                    format!("listen {name:?}, {why}; the certificates from before stay in force");
+                vec![(Level::Error, text)]
+            }
+        }
+    }
+}
+
+fn stamps(files: &TlsFiles) -> Vec<Stamp> {
+    files.paths().map(stamp).collect()
+}
+
+fn stamp(path: &Path) -> Stamp {
+    // The file that a link leads to: that is how Kubernetes changes them.
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+}
