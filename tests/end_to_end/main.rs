@@ -20,7 +20,9 @@ mod real_kafka;
 mod reload;
 mod starting;
 mod stopping;
+mod tls;
 mod topics;
+mod transports;
 mod trial;
 mod walls;
 

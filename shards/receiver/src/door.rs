@@ -17,7 +17,7 @@ use futures_rustls::TlsAcceptor;
 use futures_rustls::server::TlsStream;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
-use rustls::Error as TlsError;
+use rustls::{CertificateError, Error as TlsError};
 
 use crate::adopt;
 use crate::connection::{Connection, Visitor};
@@ -279,9 +279,16 @@ fn refusal_of(why: &io::Error) -> Refusal {
             Refused::Certificate,
             "it shows no certificate, and tls.client_auth = \"required\"".to_owned(),
         ),
+        Some(TlsError::InvalidCertificate(CertificateError::Other(ours))) => {
+            Refusal(Refused::Certificate, ours.0.to_string())
+        }
+        Some(TlsError::InvalidCertificate(CertificateError::UnknownRevocationStatus)) => Refusal(
+            Refused::Certificate,
+            "tls.crl holds no CRL of a CA that has signed its certificate, or the chain".to_owned(),
+        ),
         Some(
             inner @ (TlsError::InvalidCertificate(_) | TlsError::InvalidCertRevocationList(_)),
-        ) => Refusal(Refused::Certificate, format!("its certificate: {inner}")),
+        ) => Refusal(Refused::Certificate, inner.to_string()),
         Some(inner) => Refusal(Refused::Tls, format!("TLS: {inner}")),
         None => Refusal(Refused::Tls, format!("TLS: {why}")),
     }

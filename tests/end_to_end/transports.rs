@@ -1,0 +1,478 @@
+//! UDP, unix sockets, IPv6, PROXY headers and allow lists, with the senders that use them.
+
+use crate::CORNDOG;
+use corndog_tests::places::{Scratch, free_port};
+use corndog_tests::process::run;
+use corndog_tests::time::seconds;
+use corndog_tests::{Corndog, Ledger, Mock, Sender, settings, timed};
+use serde_json::Value as Json;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Who sent it, and on which listener, as the key; the host name too.
+const RULES: &str =
+    "[[rule]]\nactions = [{ forward = \"plain\", key = \"{{listener}} {{peer}} {{hostname}}\" }]";
+
+struct Running {
+    corndog: Corndog,
+    mock: Mock,
+}
+
+fn start(listen: &str, more: &str) -> Running {
+    let mock = Mock::start();
+    mock.create_topic("plain", 1);
+    let over = format!("{more}\n{listen}\n{RULES}");
+    let corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), &over));
+    Running { corndog, mock }
+}
+
+impl Running {
+    /// Waits until so many messages have come in, as far as the log can tell: until all are records.
+    fn wait_records(&self, count: usize) -> Vec<(String, String)> {
+        let mut watch = corndog_tests::Watch::new(&self.mock.bootstrap(), "plain", seconds(10));
+        let records = watch.until(count, seconds(10));
+        let text =
+            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or(b"")).into_owned();
+        records
+            .iter()
+            .map(|record| (text(record.key.as_deref()), text(Some(&record.payload))))
+            .collect()
+    }
+
+    fn stop(&mut self) -> Ledger {
+        self.corndog.stop()
+    }
+
+    /// The last line of statistics.
+    fn statistics(&self) -> Json {
+        let lines = self.corndog.log();
+        let line = lines.iter().rev().find(|line| line.contains("\"message\":\"statistics\""));
+        serde_json::from_str(line.expect("statistics")).unwrap()
+    }
+
+    fn refused(&self, reason: &str) -> u64 {
+        self.statistics()["connections_refused"][reason].as_u64().unwrap_or(0)
+    }
+}
+
+fn udp(address: &str, more: &str) -> String {
+    format!("[[listen]]\nname = \"u\"\ntransport = \"udp\"\naddress = \"{address}\"\n{more}")
+}
+
+fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned()
+}
+
+#[test]
+fn each_datagram_is_a_message_without_its_end() {
+    timed(seconds(60), || {
+        let mut running = start(&udp("127.0.0.1:0", ""), "[shards]\nreceivers = 2");
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = running.corndog.address();
+        for text in ["<13>a", "<13>b\n", "<13>c\r\n", "<13>d\0", "\n", "", "<13>e\nf\n", "9 <13>g"]
+        {
+            sender.send_to(text.as_bytes(), address).unwrap();
+        }
+        let records = running.wait_records(6);
+        let payloads: Vec<&str> = records.iter().map(|(_, payload)| payload.as_str()).collect();
+        assert_eq!(payloads, ["a", "b", "c", "d", "e\nf", "9 <13>g"]);
+        assert!(records.iter().all(|(key, _)| key == "u 127.0.0.1 127.0.0.1"), "{records:?}");
+        running.stop().assert_all_delivered(6);
+    });
+}
+
+#[test]
+fn loggers_and_pythons_datagrams_arrive_on_both_families() {
+    timed(seconds(60), || {
+        let port = free_port();
+        let mut running = start(&udp(&format!("[::]:{port}"), ""), "");
+        for (server, options) in [
+            ("127.0.0.1", &["--rfc5424"][..]),
+            ("127.0.0.1", &["--rfc3164"]),
+            ("::1", &["--rfc5424"]),
+        ] {
+            run("logger", seconds(10), |command| {
+                command.args(["--udp", "--server", server, "--port", &port.to_string()]);
+                command.args(options).args(["--", "by logger"]);
+            });
+        }
+        let script = format!(
+            "import logging, logging.handlers\n\
+             log = logging.getLogger()\n\
+             log.addHandler(logging.handlers.SysLogHandler(('127.0.0.1', {port})))\n\
+             log.warning('by python')"
+        );
+        run("python3", seconds(10), |command| {
+            command.args(["-c", &script]);
+        });
+        let records = running.wait_records(4);
+        let by = |text: &str| records.iter().filter(|(_, payload)| payload == text).count();
+        assert_eq!((by("by logger"), by("by python")), (3, 1), "{records:?}");
+        let from = |peer: &str| records.iter().filter(|(key, _)| key.contains(peer)).count();
+        assert_eq!((from(" 127.0.0.1 "), from(" ::1 ")), (3, 1), "{records:?}");
+        running.stop().assert_all_delivered(4);
+    });
+}
+
+#[test]
+fn a_datagram_longer_than_a_frame_is_cut_and_counted() {
+    timed(seconds(60), || {
+        let over = "[limits]\nframe = \"480 B\"";
+        let mut running = start(&udp("127.0.0.1:0", ""), over);
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = running.corndog.address();
+        sender.send_to(&[b'x'; 480], address).unwrap();
+        sender.send_to(&[b'x'; 481], address).unwrap();
+        sender.send_to(&[b'x'; 65_507], address).unwrap();
+        let records = running.wait_records(3);
+        assert!(records.iter().all(|(_, payload)| payload.len() == 480), "{records:?}");
+        running.stop().assert_all_delivered(3);
+        assert_eq!(running.statistics()["truncated"], 2);
+    });
+}
+
+/// Nobody can hold a UDP sender: what does not fit is lost, and every one of them is known.
+#[test]
+fn what_the_kernel_drops_while_kafka_is_away_is_counted() {
+    timed(seconds(120), || {
+        let mock = Mock::start();
+        mock.create_topic("plain", 1);
+        let over = format!(
+            "[limits]\ndrain_time = \"20 s\"\n[batches]\nbytes = \"128 KiB\"\nper_receiver = 2\n{}",
+            udp("127.0.0.1:0", "receive_buffer = \"64 KiB\"")
+        );
+        let mut corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), &over));
+        mock.down();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sent = 20_000;
+        for number in 0..sent {
+            let text = format!("<13>1 - - - - - - number {number} {}", "x".repeat(200));
+            sender.send_to(text.as_bytes(), corndog.address()).unwrap();
+        }
+        sleep(Duration::from_millis(1500));
+        mock.up();
+        let ledger = corndog.stop();
+        let lines = corndog.log();
+        let line = lines.iter().rev().find(|line| line.contains("\"message\":\"statistics\""));
+        let statistics: Json = serde_json::from_str(line.unwrap()).unwrap();
+        let dropped = statistics["dropped_by_kernel"].as_u64().unwrap();
+        assert!(dropped > 0, "{statistics}");
+        assert_eq!(ledger.received + dropped, sent, "{ledger:?}");
+        assert_eq!(ledger.delivered, ledger.received);
+    });
+}
+
+#[test]
+fn datagrams_from_other_networks_are_dropped_and_counted() {
+    timed(seconds(60), || {
+        let mut running = start(&udp("127.0.0.1:0", "allow = [\"127.0.0.2\"]"), "");
+        let address = running.corndog.address();
+        for (source, count) in [("127.0.0.2:0", 3), ("127.0.0.3:0", 5)] {
+            let sender = UdpSocket::bind(source).unwrap();
+            for _ in 0..count {
+                sender.send_to(b"<13>1 - - - - - - hello", address).unwrap();
+            }
+        }
+        running.wait_records(3);
+        let ledger = running.stop();
+        assert_eq!((ledger.received, ledger.delivered), (8, 3), "{ledger:?}");
+        assert_eq!(ledger.dropped("not_allowed"), 5);
+        assert!(running.corndog.log().iter().any(|line| line.contains("127.0.0.3:")));
+    });
+}
+
+#[test]
+fn unix_sockets_take_local_senders() {
+    timed(seconds(60), || {
+        let scratch = Scratch::new("unix");
+        let [stream, datagram] = ["stream", "datagram"].map(|name| scratch.path().join(name));
+        // Left over from a run that was killed.
+        drop(UnixListener::bind(&stream).unwrap());
+        drop(UnixDatagram::bind(&datagram).unwrap());
+        let listen = format!(
+            "[[listen]]\nname = \"s\"\ntransport = \"unix-stream\"\naddress = {stream:?}\nmode = \"0620\"\n\
+             [[listen]]\nname = \"d\"\ntransport = \"unix-datagram\"\naddress = {datagram:?}"
+        );
+        let mut running = start(&listen, "[shards]\nreceivers = 2");
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&stream), mode(&datagram)), (0o620, 0o666));
+        for path in [&stream, &datagram] {
+            run("logger", seconds(10), |command| {
+                command.arg("--socket").arg(path).args(["--socket-errors=on", "--", "by logger"]);
+            });
+        }
+        let script = format!(
+            "import logging, logging.handlers\n\
+             log = logging.getLogger()\n\
+             log.addHandler(logging.handlers.SysLogHandler({datagram:?}))\n\
+             log.warning('by python')"
+        );
+        run("python3", seconds(10), |command| {
+            command.args(["-c", &script]);
+        });
+        let mut sender = UnixStream::connect(&stream).unwrap();
+        std::io::Write::write_all(&mut sender, b"<13>1 - - - - - - one\n<13>two\n").unwrap();
+        let records = running.wait_records(5);
+        let host = host_name();
+        let on = |key: String| records.iter().filter(|(found, _)| found.starts_with(&key)).count();
+        assert_eq!((on(format!("s {host}")), on(format!("d {host}"))), (3, 2), "{records:?}");
+        let by = |text: &str| records.iter().filter(|(_, payload)| payload == text).count();
+        assert_eq!((by("by logger"), by("by python"), by("one"), by("two")), (2, 1, 1, 1));
+        running.stop().assert_all_delivered(5);
+        assert!(!stream.exists() && !datagram.exists(), "their paths are gone");
+    });
+}
+
+#[test]
+fn a_datagram_sender_on_this_machine_waits_while_kafka_is_away() {
+    timed(seconds(120), || {
+        let scratch = Scratch::new("unix");
+        let path = scratch.path().join("log");
+        let mock = Mock::start();
+        mock.create_topic("plain", 1);
+        let over = format!(
+            "[batches]\nbytes = \"128 KiB\"\nper_receiver = 2\n\
+             [[listen]]\ntransport = \"unix-datagram\"\naddress = {path:?}"
+        );
+        let mut corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), &over));
+        mock.down();
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.connect(&path).unwrap();
+        let sending = std::thread::spawn(move || {
+            for number in 0..5000 {
+                let text = format!("<13>1 - - - - - - number {number} {}", "x".repeat(200));
+                sender.send(text.as_bytes()).unwrap();
+            }
+        });
+        sleep(seconds(1));
+        assert!(!sending.is_finished(), "the sender is held");
+        mock.up();
+        sending.join().unwrap();
+        corndog.stop().assert_all_delivered(5000);
+    });
+}
+
+#[test]
+fn a_listener_that_cannot_be_had_names_itself() {
+    timed(seconds(60), || {
+        let scratch = Scratch::new("taken");
+        let file = scratch.path().join("file");
+        fs::write(&file, "precious").unwrap();
+        let live = scratch.path().join("live");
+        let _owner = UnixListener::bind(&live).unwrap();
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port_taken = port.local_addr().unwrap();
+        let unix = |path: &std::path::Path| {
+            format!("[[listen]]\nname = \"u\"\ntransport = \"unix-stream\"\naddress = {path:?}")
+        };
+        for (listen, why) in [
+            (udp(&port_taken.to_string(), ""), "another program listens"),
+            (unix(&file), "no socket"),
+            (unix(&live), "another program listens"),
+            (unix(&scratch.path().join("missing/log")), "make its folder"),
+        ] {
+            let configuration = settings("127.0.0.1:9", &listen);
+            let done = corndog_tests::program::command(CORNDOG, &["run"], &configuration);
+            assert_eq!(done.code, Some(2), "{done:?}");
+            let said = done.stderr.lines().find(|line| line.contains("ERROR"));
+            let said = said.unwrap_or_else(|| panic!("{done:?}"));
+            assert!(said.contains("listen \"u\": ") && said.contains(why), "{said}");
+        }
+        assert_eq!(fs::read_to_string(file).unwrap(), "precious");
+        assert!(live.exists());
+    });
+}
+
+#[test]
+fn an_ipv6_listener_takes_both_families_over_tcp() {
+    timed(seconds(60), || {
+        let port = free_port();
+        let listen = format!("[[listen]]\nname = \"t\"\naddress = \"[::]:{port}\"");
+        let mut running = start(&listen, "[shards]\nreceivers = 2");
+        for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+            let mut sender = Sender::connect(address.parse().unwrap());
+            sender.send_line("<13>hello");
+            sender.finish();
+        }
+        let mut keys: Vec<String> =
+            running.wait_records(2).into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        assert_eq!(keys, ["t 127.0.0.1 127.0.0.1", "t ::1 ::1"]);
+        running.stop().assert_all_delivered(2);
+    });
+}
+
+fn tcp(more: &str) -> String {
+    format!("[[listen]]\nname = \"t\"\naddress = \"127.0.0.1:0\"\n{more}")
+}
+
+#[test]
+fn a_proxy_says_whose_connection_it_is() {
+    timed(seconds(60), || {
+        let listen = tcp("proxy_protocol = true\nallow = [\"127.0.0.0/8\"]");
+        let mut running = start(&listen, "[limits]\nhandshake_time = \"1 s\"");
+        let address = running.corndog.address();
+        let version_2: &[u8] =
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x09\x7f\0\0\x01\0\x07\x02\x02";
+        let send = |pieces: &[&[u8]]| {
+            let mut sender = Sender::connect(address);
+            for piece in pieces {
+                sender.send(piece);
+                sleep(Duration::from_millis(20));
+            }
+            sender.finish();
+        };
+        send(&[b"PROXY TCP4 192.0.2.7 127.0.0.1 40000 514\r\n<13>one\n"]);
+        send(&[b"PROXY TCP6 2001:db8::7 ::1 40000 514\r", b"\n<13>tw", b"o\n"]);
+        send(&[version_2, b"<13>three\n"]);
+        send(&[&version_2[..20], &version_2[20..], b"<13>four\n"]);
+        send(&[b"PROXY UNKNOWN\r\n<13>five\n"]);
+        let mut records = running.wait_records(5);
+        records
+            .sort_by_key(|(_, payload)| payload.len() * 256 + usize::from(payload.as_bytes()[0]));
+        let peer = |text: &str| {
+            let (key, _) = records.iter().find(|(_, payload)| payload == text).unwrap();
+            key.split(' ').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(peer("one"), "192.0.2.7");
+        assert_eq!(peer("two"), "2001:db8::7");
+        assert_eq!(peer("three"), "192.0.2.9");
+        assert_eq!(peer("four"), "192.0.2.9");
+        assert_eq!(peer("five"), "127.0.0.1");
+        // Without a header, with one that is wrong, and with half of one.
+        for (bytes, limit) in [
+            (&b"<13>no header\n"[..], 500),
+            (b"PROXY TCP4 nobody 127.0.0.1 1 2\r\n<13>x\n", 500),
+            (b"PROXY TCP4 192.0.2.7", 2000),
+        ] {
+            let mut sender = Sender::connect(address);
+            sender.send(bytes);
+            let took = sender.wait_closed(seconds(5));
+            assert!(took < Duration::from_millis(limit), "{took:?}");
+        }
+        running.stop().assert_all_delivered(5);
+        assert_eq!(running.refused("proxy_header"), 2);
+        assert_eq!(running.refused("handshake_time"), 1);
+    });
+}
+
+#[test]
+fn connections_count_for_whom_the_proxy_names() {
+    timed(seconds(60), || {
+        let listen = tcp("proxy_protocol = true\nallow = [\"127.0.0.1\"]");
+        let limits = "[limits]\nconnections = 100\nconnections_per_ip = 2\nconnections_per_64 = 3";
+        let mut running = start(&listen, limits);
+        let address = running.corndog.address();
+        let mut open: Vec<Sender> = Vec::new();
+        for source in [
+            "TCP4 192.0.2.7 127.0.0.1",
+            "TCP4 192.0.2.7 127.0.0.1",
+            "TCP4 192.0.2.7 127.0.0.1",
+            "TCP4 192.0.2.8 127.0.0.1",
+            "TCP6 2001:db8::1 ::1",
+            "TCP6 2001:db8::2 ::1",
+            "TCP6 2001:db8::3 ::1",
+            "TCP6 2001:db8::4 ::1",
+            "TCP6 2001:db8:0:1::4 ::1",
+        ] {
+            let mut sender = Sender::connect(address);
+            sender.send(format!("PROXY {source} 1 2\r\n<13>hello\n"));
+            open.push(sender);
+            sleep(Duration::from_millis(20));
+        }
+        running.wait_records(7);
+        drop(open);
+        running.stop().assert_all_delivered(7);
+        assert_eq!(running.refused("connections_per_ip"), 1);
+        assert_eq!(running.refused("connections_per_64"), 1);
+    });
+}
+
+#[test]
+fn connections_from_other_networks_are_refused() {
+    timed(seconds(60), || {
+        let mut running = start(&tcp("allow = [\"127.0.0.2\", \"127.0.1.0/24\"]"), "");
+        let address = running.corndog.address();
+        for (source, is_welcome) in [
+            (Ipv4Addr::new(127, 0, 0, 2), true),
+            (Ipv4Addr::new(127, 0, 1, 77), true),
+            (Ipv4Addr::new(127, 0, 0, 3), false),
+        ] {
+            let mut sender = Sender::connect_from(source, address).unwrap();
+            let _ = sender.try_send("<13>hello\n");
+            if is_welcome {
+                sender.finish();
+            } else {
+                sender.wait_closed(seconds(2));
+            }
+        }
+        running.wait_records(2);
+        running.stop().assert_all_delivered(2);
+        assert_eq!(running.refused("not_allowed"), 1);
+        let log = running.corndog.log();
+        assert!(log.iter().any(|line| line.contains("127.0.0.3") && line.contains("allow")));
+    });
+}
+
+/// Each shard has a socket of its own: of several senders none is alone.
+#[test]
+fn udp_and_tcp_of_one_port_are_spread_over_shards() {
+    timed(seconds(60), || {
+        let port = free_port();
+        let listen = format!(
+            "{}\n[[listen]]\nname = \"t\"\naddress = \"127.0.0.1:{port}\"",
+            udp(&format!("127.0.0.1:{port}"), "")
+        );
+        let mut running = start(&listen, "[shards]\nreceivers = 2");
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        for _ in 0..32 {
+            let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+            sender.send_to(b"<13>udp", address).unwrap();
+            let mut sender = Sender::connect(address);
+            sender.send_line("<13>tcp");
+            sender.finish();
+        }
+        running.wait_records(64);
+        running.stop().assert_all_delivered(64);
+        assert!(TcpListener::bind(address).is_ok(), "the port is free again");
+    });
+}
+
+/// An idle connection keeps no buffer.
+#[test]
+fn idle_connections_cost_little() {
+    timed(seconds(120), || {
+        let count: usize = if corndog_tests::time::full() { 10_000 } else { 2000 };
+        let limits = format!(
+            "[limits]\nconnections = 11000\nconnections_per_ip = 11000\n[batches]\nper_receiver = 2\n{}",
+            tcp("")
+        );
+        let mut running = start(&limits, "");
+        let address = running.corndog.address();
+        let mut first = Sender::connect(address);
+        first.send_line("<13>hello");
+        running.wait_records(1);
+        let before = running.corndog.process().memory("VmRSS");
+        let mut idle: Vec<Sender> = Vec::new();
+        let began = Instant::now();
+        for _ in 0..count {
+            let mut sender = Sender::connect(address);
+            // A whole message, and the start of one.
+            sender.send("<13>hello\n<13>hel");
+            idle.push(sender);
+        }
+        running.wait_records(count + 1);
+        println!("{count} connections in {:?}", began.elapsed());
+        let after = running.corndog.process().memory("VmRSS");
+        let each = (after - before) / count as u64;
+        println!("{each} bytes each");
+        assert!(each <= 8 << 10, "{each} bytes for an idle connection");
+        drop(idle);
+        drop(first);
+        running.stop();
+    });
+}
