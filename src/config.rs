@@ -110,7 +110,6 @@ pub struct LimitSettings {
 /// Keys of the planned surface that this version does not have, by section.
 mod later {
     pub const FILE: &[&str] = &["status", "statsd"];
-    pub const LISTEN: &[&str] = &["framing", "format", "timezone"];
 }
 
 impl Settings {
@@ -133,7 +132,7 @@ impl Settings {
         let batches = read_batches(file.section("batches", &[]));
         let limits = read_limits(file.section("limits", &[]), &mut warnings);
         let has_dead_letter = topics::has_dead_letter(&mut file);
-        let entries = file.entries("listen", later::LISTEN);
+        let entries = file.entries("listen", &[]);
         let listen = listen::read(entries, has_dead_letter, &mistakes, &mut warnings);
         let mut section = file.section("kafka", &[]);
         let record_time = topics::read_record_time(&mut section);

@@ -25,7 +25,6 @@ use corndog_pipeline::ruleset::{RuleSet, Scratch, Verdict, Why};
 use corndog_pipeline::template::Context;
 use corndog_pipeline::topics::TopicTable;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::args::{LogFormat, TestArgs};
 use crate::config::ListenSettings;
@@ -173,26 +172,29 @@ impl Trial {
         self.scratch = self.rules.scratch();
     }
 
-    /// The name and the rule for oversize frames of a listener; one that the configuration does
+    /// A listener by its name; one that the configuration does
     /// not have is like the first.
-    fn listener<'a>(&'a self, name: Option<&'a str>) -> (&'a str, Oversize) {
+    fn listener(&self, name: Option<&str>) -> ListenSettings {
         let known = self.listeners.iter().find(|listener| Some(listener.name.as_str()) == name);
-        let first = known.or(self.listeners.first());
-        let named = name.or(first.map(|listener| listener.name.as_str()));
-        let oversize = first.map_or_else(Oversize::default, |listener| listener.oversize);
-        (named.unwrap_or_default(), oversize)
+        let mut listener = known.or(self.listeners.first()).cloned().unwrap_or_default();
+        if let Some(name) = name {
+            listener.name = name.to_owned();
+        }
+        listener
     }
 
     /// What becomes of one frame.
     fn evaluate(&mut self, frame: Frame<'_>, surroundings: &Surroundings<'_>) -> Outcome {
-        let (listener, oversize) = self.listener(surroundings.listener);
-        let listener = listener.to_owned();
-        let message = Message::parse(frame.bytes, surroundings.peer.as_bytes());
+        let listener = self.listener(surroundings.listener);
+        let oversize = listener.oversize;
+        let peer = surroundings.peer.as_bytes();
+        let message = Message::parse_as(listener.dialect, frame.bytes, peer);
         let context = Context {
-            peer: surroundings.peer.as_bytes(),
-            listener: listener.as_bytes(),
+            peer,
+            listener: listener.name.as_bytes(),
             now: surroundings.now,
-            zone: &TimeZone::UTC,
+            zone: &listener.zone,
+            client_name: None,
         };
         if frame.truncated && oversize != Oversize::Truncate {
             return self.oversize(oversize, &message, &context);

@@ -3,9 +3,12 @@
 use super::limits::{ALLOW_NETWORKS_MAX, LISTENERS_MAX, RECEIVE_BUFFER};
 use super::section::{Mistakes, Section, show};
 use super::{count, read_name, tls};
+use corndog_pipeline::framing::Framing;
 use corndog_pipeline::listen::{Address, PATH_BYTES_MAX, TlsFiles, Transport};
+use corndog_pipeline::message::Dialect;
 use corndog_pipeline::network::Network;
 use corndog_pipeline::rules::Oversize;
+use jiff::tz::TimeZone;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use toml::Value;
@@ -19,6 +22,12 @@ pub struct ListenSettings {
     pub transport: Transport,
     /// Unique among those of its kind; port 0 lets the kernel choose.
     pub address: Address,
+    /// How frames are delimited; datagrams need nothing.
+    pub framing: Framing,
+    /// Which formats its senders speak.
+    pub dialect: Dialect,
+    /// Where their clocks are, if they do not say it.
+    pub zone: TimeZone,
     /// What becomes of a frame longer than `limits.frame`.
     pub oversize: Oversize,
     /// Who may send; empty: everybody.
@@ -39,6 +48,9 @@ impl Default for ListenSettings {
             name: LISTEN_NAME.to_owned(),
             transport: Transport::Tcp,
             address: Address::Inet(SocketAddr::from(([127, 0, 0, 1], 1514))),
+            framing: Framing::default(),
+            dialect: Dialect::default(),
+            zone: TimeZone::UTC,
             oversize: Oversize::default(),
             allow: Vec::new(),
             proxy_protocol: false,
@@ -60,6 +72,18 @@ const TRANSPORT: [(&str, Transport); 5] = [
     ("udp", Transport::Udp),
     ("unix-stream", Transport::UnixStream),
     ("unix-datagram", Transport::UnixDatagram),
+];
+const FRAMING: [(&str, Framing); 4] = [
+    ("auto", Framing::Auto),
+    ("octet", Framing::Octet),
+    ("lf", Framing::Lf),
+    ("nul", Framing::Nul),
+];
+const FORMAT: [(&str, Dialect); 4] = [
+    ("auto", Dialect::Auto),
+    ("rfc5424", Dialect::Rfc5424),
+    ("rfc3164", Dialect::Rfc3164),
+    ("raw", Dialect::Raw),
 ];
 const OVERSIZE: [(&str, Oversize); 3] = [
     ("truncate", Oversize::Truncate),
@@ -124,6 +148,12 @@ fn read_listener(
         // What it should be, the transport would say.
         false => entry.take("address").and(None),
     };
+    let framing = entry.choice("framing", &FRAMING).unwrap_or_default();
+    if transport.is_datagram() && framing != Framing::Auto {
+        entry.mistake("framing", "given, but a datagram is a frame by itself; leave it out");
+    }
+    let dialect = entry.choice("format", &FORMAT).unwrap_or_default();
+    let zone = read_zone(&mut entry);
     let oversize = entry.choice("oversize", &OVERSIZE).unwrap_or_default();
     if oversize == Oversize::DeadLetter && !has_dead_letter {
         entry.mistake(
@@ -152,12 +182,32 @@ fn read_listener(
         name,
         transport,
         address: address?,
+        framing,
+        dialect,
+        zone,
         oversize,
         allow,
         proxy_protocol,
         tls,
         mode,
         receive_buffer_bytes,
+    })
+}
+
+fn read_zone(entry: &mut Section<'_>) -> TimeZone {
+    let Some(name) = entry.text("timezone", "Europe/Berlin") else { return TimeZone::UTC };
+    // Without it a machine that has no table of zones would not know UTC either.
+    if name == "UTC" {
+        return TimeZone::UTC;
+    }
+    TimeZone::get(&name).unwrap_or_else(|_| {
+        let shown = show(&Value::String(name));
+        let sentence = format!(
+            "{shown} is no time zone that this machine knows; write its IANA name, for instance \
+             timezone = \"Europe/Berlin\" (the package is tzdata)"
+        );
+        entry.mistake("timezone", &sentence);
+        TimeZone::UTC
     })
 }
 

@@ -1,7 +1,10 @@
 //! The shared cases of `tests/cases/config.toml`, and the reference file itself.
 
 use super::*;
+use corndog_pipeline::framing::Framing;
+use corndog_pipeline::message::Dialect;
 use corndog_pipeline::rules::{ActionConfig, MatcherConfig, PayloadFormat, SampleConfig};
+use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use toml::Table;
 
@@ -60,6 +63,12 @@ fn means(settings: &Settings) -> BTreeMap<String, String> {
 
 fn listen_means(listen: &ListenSettings) -> String {
     let mut text = listen.transport.name().to_owned();
+    if listen.framing != Framing::Auto || listen.dialect != Dialect::Auto {
+        text.push_str(&format!(" {:?} {:?}", listen.framing, listen.dialect));
+    }
+    if listen.zone != TimeZone::UTC {
+        text.push_str(&format!(" {}", listen.zone.iana_name().unwrap_or("?")));
+    }
     let allow: Vec<String> = listen.allow.iter().map(ToString::to_string).collect();
     if !allow.is_empty() {
         text.push_str(&format!(" allow {}", allow.join(" ")));

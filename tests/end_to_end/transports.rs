@@ -476,3 +476,56 @@ fn idle_connections_cost_little() {
         running.stop();
     });
 }
+
+#[test]
+fn a_listener_says_how_its_senders_write() {
+    timed(seconds(60), || {
+        let listen = "[[listen]]\nname = \"octet\"\naddress = \"127.0.0.1:0\"\nframing = \"octet\"\n\
+                      [[listen]]\nname = \"nul\"\naddress = \"127.0.0.1:0\"\nframing = \"nul\"\n\
+                      [[listen]]\nname = \"raw\"\naddress = \"127.0.0.1:0\"\nformat = \"raw\"";
+        let mut running = start(listen, "");
+        let addresses = running.corndog.addresses().to_vec();
+        let mut octet = Sender::connect(addresses[0]);
+        octet.send("8 <13>line<13>no count\n8 <13>lost");
+        octet.wait_closed(seconds(5));
+        let mut nul = Sender::connect(addresses[1]);
+        nul.send("<13>two\nlines\0<13>second\0");
+        nul.finish();
+        let mut raw = Sender::connect(addresses[2]);
+        raw.send_line("<13>1 - - - - - - as it is");
+        raw.finish();
+        let records = running.wait_records(4);
+        let of = |listener: &str| -> Vec<&str> {
+            let is_its = |record: &&(String, String)| record.0.starts_with(listener);
+            records.iter().filter(is_its).map(|(_, payload)| payload.as_str()).collect()
+        };
+        assert_eq!(of("octet "), ["line"]);
+        assert_eq!(of("nul "), ["two\nlines", "second"]);
+        assert_eq!(of("raw "), ["<13>1 - - - - - - as it is"]);
+        let ledger = running.stop();
+        assert_eq!((ledger.received, ledger.delivered), (5, 4));
+        assert_eq!(ledger.dropped("framing"), 1);
+        assert_eq!(running.statistics()["closed"]["framing"], 1);
+        assert!(running.corndog.log().iter().any(|line| line.contains("no count stands")));
+    });
+}
+
+#[test]
+fn a_listeners_time_zone_is_that_of_its_senders() {
+    timed(seconds(60), || {
+        let listen = "[kafka]\nrecord_time = \"message\"\n\
+                      [[listen]]\nname = \"utc\"\naddress = \"127.0.0.1:0\"\n\
+                      [[listen]]\nname = \"tokyo\"\naddress = \"127.0.0.1:0\"\ntimezone = \"Asia/Tokyo\"";
+        let mut running = start(listen, "");
+        for address in running.corndog.addresses().to_vec() {
+            let mut sender = Sender::connect(address);
+            sender.send_line("<13>Mar  3 12:00:00 host app: noon");
+            sender.finish();
+        }
+        let mut watch = corndog_tests::Watch::new(&running.mock.bootstrap(), "plain", seconds(10));
+        let times: Vec<i64> =
+            watch.until(2, seconds(10)).iter().filter_map(|record| record.timestamp).collect();
+        assert_eq!((times[0] - times[1]).abs(), 9 * 3_600_000, "{times:?}");
+        running.stop().assert_all_delivered(2);
+    });
+}

@@ -107,7 +107,13 @@ fn as_json(name: &str, frame: &[u8]) {
 static UTC: jiff::tz::TimeZone = jiff::tz::TimeZone::UTC;
 
 fn context() -> Context<'static> {
-    Context { peer: b"192.0.2.7", listener: b"plain", now: jiff::Timestamp::UNIX_EPOCH, zone: &UTC }
+    Context {
+        peer: b"192.0.2.7",
+        listener: b"plain",
+        now: jiff::Timestamp::UNIX_EPOCH,
+        zone: &UTC,
+        client_name: None,
+    }
 }
 
 fn report(name: &str, bytes: usize, count: u32, mut call: impl FnMut()) {

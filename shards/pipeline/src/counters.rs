@@ -125,17 +125,20 @@ pub enum Closed {
     FrameTime,
     /// Nothing came for `limits.idle_time`.
     IdleTime,
+    /// `framing = "octet"`, and something else stood where a count had to be.
+    Framing,
 }
 
 impl Closed {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Closed; 2] = [Closed::FrameTime, Closed::IdleTime];
+    pub const ALL: [Closed; 3] = [Closed::FrameTime, Closed::IdleTime, Closed::Framing];
 
     /// Its name in the statistics.
     pub const fn name(self) -> &'static str {
         match self {
             Closed::FrameTime => "frame_time",
             Closed::IdleTime => "idle_time",
+            Closed::Framing => "framing",
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Where its listener's senders have their clocks, if they do not say it (`timezone`).
     pub zone: &'a TimeZone,
+    /// The name in its sender's certificate that was verified; `None`: there is none.
+    pub client_name: Option<&'a [u8]>,
 }
 
 /// The winner's captures: where each group matched, in `field`.

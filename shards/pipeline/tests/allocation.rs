@@ -54,6 +54,7 @@ impl Engine {
             listener: b"l",
             now: jiff::Timestamp::UNIX_EPOCH,
             zone: &jiff::tz::TimeZone::UTC,
+            client_name: None,
         };
         let verdict = self.rules.evaluate(&message, &context, &self.table, &mut self.scratch);
         let Verdict::Forward { record, .. } = verdict else { return };

@@ -12,6 +12,7 @@ const CONTEXT: Context<'static> = Context {
     listener: b"plain",
     now: jiff::Timestamp::UNIX_EPOCH,
     zone: &jiff::tz::TimeZone::UTC,
+    client_name: None,
 };
 
 fn json_of(frame: &[u8]) -> Value {

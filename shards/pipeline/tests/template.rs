@@ -16,6 +16,7 @@ const CONTEXT: Context<'static> = Context {
     listener: b"plain",
     now: jiff::Timestamp::UNIX_EPOCH,
     zone: &jiff::tz::TimeZone::UTC,
+    client_name: None,
 };
 
 /// Compiles where there are groups `user` and `port`, and a value.

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::Phase;
-use corndog_pipeline::counters::{Dropped, Refused};
+use corndog_pipeline::counters::{Closed, Dropped, Refused};
 use corndog_pipeline::framing::{Deframer, Frame};
 use futures_lite::AsyncRead;
 use futures_lite::future::{or, yield_now};
@@ -68,6 +68,8 @@ enum End {
     Told(Order),
     /// It took the wrong port.
     Foreign(Foreign),
+    /// Something else stood where a count had to be.
+    NoCount,
 }
 
 /// How far a turn came.
@@ -121,10 +123,10 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         }
         Connection {
             stream,
-            origin,
             watch,
-            deframer: Deframer::new(shard.limits().frame_bytes_max),
+            deframer: Deframer::with_framing(shard.limits().frame_bytes_max, origin.framing()),
             buffer,
+            origin,
             rest: Vec::new(),
             consumed: 0,
             filled: unread.len(),
@@ -157,7 +159,9 @@ impl<S: AsyncRead + Unpin> Connection<S> {
 
     fn count_end(&self, end: &End) {
         let counters = self.shard.counters();
-        let has_rest = self.consumed < self.filled && !matches!(end, End::Foreign(_));
+        // What stood where a count had to be is no message, and consumed.
+        let has_rest = (self.consumed < self.filled && !matches!(end, End::Foreign(_)))
+            || matches!(end, End::NoCount);
         if has_rest {
             counters.received.add(1);
             counters.dropped[Dropped::Framing as usize].add(1);
@@ -170,6 +174,15 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 counters.closed[*reason as usize].add(1);
                 self.shard.warn(reason.name(), || {
                     format!("{}: closed: {} was reached", self.origin, reason.name())
+                });
+            }
+            End::NoCount => {
+                counters.closed[Closed::Framing as usize].add(1);
+                self.shard.warn("framing_octet", || {
+                    format!(
+                        "{}: closed: no count stands where framing = \"octet\" needs one",
+                        self.origin
+                    )
                 });
             }
             End::Broken(why) if has_rest => {
@@ -192,6 +205,9 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 }
             }
             self.take_frames().await;
+            if self.deframer.is_broken() {
+                return End::NoCount;
+            }
             match self.read().await {
                 Ok(0) => return End::Eof,
                 Ok(_) => {}
@@ -207,6 +223,9 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         loop {
             self.take_frames().await;
             let is_over = bytes >= DRAIN_BYTES_MAX || reading >= DRAIN_TIME_MAX;
+            if self.deframer.is_broken() {
+                return End::NoCount;
+            }
             if is_over || self.shard.phase() == Phase::Aborting {
                 return End::Told(Order::Drain);
             }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::Phase;
 use corndog_pipeline::counters::Dropped;
-use corndog_pipeline::framing::Frame;
+use corndog_pipeline::framing::{self, Deframer, Frame};
 use corndog_pipeline::listen::Transport;
 use corndog_pipeline::network;
 use futures_lite::future::{or, yield_now};
@@ -24,7 +24,7 @@ use rustix::net::{RecvFlags, recvfrom};
 
 use crate::adopt;
 use crate::settings::Listen;
-use crate::shard::{Origin, Shard, Taken};
+use crate::shard::{Origin, Reading, Shard, Taken};
 use crate::watch::Watch;
 
 /// Bytes of a UDP datagram, rounded up.
@@ -52,9 +52,8 @@ pub(crate) fn receive(shard: &Rc<Shard>, socket: OwnedFd, listen: Listen) {
     // Numbers of connections begin at 1 and go up.
     let number = u64::MAX - shard.connection_count() as u64;
     shard.enter(number, watch.clone());
-    let name = listen.name.as_str().into();
     let mut inbox = Inbox {
-        origin: Origin::of_machine(&shard.settings().machine, name, listen.oversize),
+        origin: Origin::of_machine(&shard.settings().machine, Reading::of(&listen)),
         shard: shard.clone(),
         socket,
         waiter,
@@ -161,12 +160,10 @@ impl Inbox {
     /// Where the message ends that lies in the first `kept` bytes of the buffer; `None`: it is
     /// empty.
     fn frame(&self, kept: usize, bytes: usize) -> Option<(usize, bool)> {
-        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r' | 0);
         let frame_bytes_max = self.shard.limits().frame_bytes_max;
-        let end = self.buffer[..kept].iter().rposition(|byte| !is_end(byte))? + 1;
-        // What the kernel cut off was not looked at: it may have been nothing but an end.
-        let is_cut = bytes > kept || end > frame_bytes_max;
-        Some((end.min(frame_bytes_max), is_cut))
+        let frame = framing::datagram(&self.buffer[..kept], frame_bytes_max)?;
+        // The buffer has room for more than a frame and its end: what the kernel cut off is neither.
+        Some((frame.bytes.len(), frame.truncated || bytes > kept))
     }
 
     async fn take_pending(&mut self) {
@@ -186,8 +183,7 @@ impl Inbox {
         let frame_bytes_max = self.shard.limits().frame_bytes_max;
         let bytes = match self.listen.transport {
             Transport::Udp => UDP_BYTES_MAX,
-            // One more than a frame and its end: what is longer was cut.
-            _ => frame_bytes_max + 2,
+            _ => Deframer::buffer_bytes_max(frame_bytes_max),
         };
         if self.buffer.len() < bytes {
             self.buffer.resize(bytes, 0);

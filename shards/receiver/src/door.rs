@@ -23,9 +23,9 @@ use crate::adopt;
 use crate::connection::{Connection, Visitor};
 use crate::foreign;
 use crate::settings::Listen;
-use crate::shard::{Origin, Shard};
-use crate::tls::TlsCell;
+use crate::shard::{Origin, Reading, Shard};
 use crate::tls::wire::Wire;
+use crate::tls::{self, TlsCell};
 use crate::watch::{Order, Watch};
 
 /// The pause after accept failed: descriptors or memory are short, and trying at once would spin.
@@ -44,7 +44,7 @@ pub(crate) struct Door {
     shard: Rc<Shard>,
     listener: TcpListener,
     listen: Listen,
-    name: Rc<str>,
+    reading: Rc<Reading>,
 }
 
 /// Why a connection is not let in.
@@ -52,8 +52,8 @@ struct Refusal(Refused, String);
 
 impl Door {
     pub(crate) fn new(shard: Rc<Shard>, socket: OwnedFd, listen: Listen) -> Self {
-        let name = listen.name.as_str().into();
-        Door { shard, listener: adopt::listener(socket), listen, name }
+        let reading = Reading::of(&listen);
+        Door { shard, listener: adopt::listener(socket), listen, reading }
     }
 
     pub(crate) async fn accept_on(self: Rc<Self>) {
@@ -63,7 +63,10 @@ impl Door {
                 Err(why) => {
                     self.shard.counters().accept_failed.add(1);
                     self.shard.warn("accept", || {
-                        format!("listen {:?}: no connection can be accepted: {why}", &*self.name)
+                        format!(
+                            "listen {:?}: no connection can be accepted: {why}",
+                            self.listen.name
+                        )
                     });
                     Timer::new(ACCEPT_PAUSE).await;
                 }
@@ -135,10 +138,9 @@ impl Door {
     }
 
     fn origin(&self, address: Option<SocketAddr>) -> Origin {
-        let (name, oversize) = (self.name.clone(), self.listen.oversize);
         match address {
-            Some(address) => Origin::new(address, name, oversize),
-            None => Origin::of_machine(&self.shard.settings().machine, name, oversize),
+            Some(address) => Origin::new(address, self.reading.clone()),
+            None => Origin::of_machine(&self.shard.settings().machine, self.reading.clone()),
         }
     }
 
@@ -153,17 +155,18 @@ impl Door {
                 Err(refusal) => return self.say(refusal, &visitor.origin),
             }
         }
-        let Some(tls) = &self.listen.tls else {
+        let Some(cell) = &self.listen.tls else {
             self.shard.end_opening(number);
             Connection::new(self.shard.clone(), stream, visitor, &unread).serve().await;
             return;
         };
         let wire = Wire::new(self.shard.clone(), stream, &unread);
         drop(unread);
-        let shaken = or(told(&visitor.watch), shake_hands(&self.shard, tls, wire)).await;
+        let shaken = or(told(&visitor.watch), shake_hands(&self.shard, cell, wire)).await;
         self.shard.end_opening(number);
         match shaken {
             Ok(stream) => {
+                visitor.origin.set_client_name(client_name(&stream));
                 let connection = Connection::new(self.shard.clone(), *stream, visitor, &[]);
                 let mut stream = connection.serve().await;
                 let close = async { stream.close().await.is_ok() };
@@ -269,6 +272,11 @@ async fn shake_hands(
         return Err(Some(Refusal(Refused::Protocol, what.describe().to_owned())));
     }
     Err(Some(refusal_of(&why)))
+}
+
+/// The name by which a verified client is known; `None`: it showed no certificate.
+fn client_name(stream: &TlsStream<Wire>) -> Option<String> {
+    tls::names::first_name(stream.get_ref().1.peer_certificates()?.first()?)
 }
 
 /// Why TLS could not be agreed on.

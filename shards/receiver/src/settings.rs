@@ -7,12 +7,15 @@ use std::time::Duration;
 use corndog_pipeline::batch::Batch;
 use corndog_pipeline::control::{Arrival, Notice, PhaseCell};
 use corndog_pipeline::counters::ReceiverCounters;
+use corndog_pipeline::framing::Framing;
 use corndog_pipeline::listen::Transport;
+use corndog_pipeline::message::Dialect;
 use corndog_pipeline::network::Network;
 use corndog_pipeline::rules::Oversize;
 use corndog_pipeline::ruleset::{RuleSet, Scratch};
 use corndog_pipeline::topics::TopicTable;
 use crossbeam_channel::{Receiver, Sender};
+use jiff::tz::TimeZone;
 
 use crate::gate::Gate;
 use crate::kick::Kick;
@@ -27,6 +30,12 @@ pub struct Listen {
     pub transport: Transport,
     /// This shard's socket; `None`: another shard has it.
     pub socket: Option<OwnedFd>,
+    /// How its connections' frames are delimited.
+    pub framing: Framing,
+    /// Which formats its senders speak.
+    pub dialect: Dialect,
+    /// Where their clocks are, if they do not say it.
+    pub zone: TimeZone,
     /// What becomes of a frame longer than `limits.frame`.
     pub oversize: Oversize,
     /// Who may send; empty: everybody.

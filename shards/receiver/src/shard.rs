@@ -12,8 +12,8 @@ use std::time::Instant;
 use corndog_pipeline::batch::Batch;
 use corndog_pipeline::control::{Arrival, Level, Notice, Phase};
 use corndog_pipeline::counters::{Closed, Dropped, ReceiverCounters, Refused};
-use corndog_pipeline::framing::Frame;
-use corndog_pipeline::message::Message;
+use corndog_pipeline::framing::{Frame, Framing};
+use corndog_pipeline::message::{Dialect, Message};
 use corndog_pipeline::pool::{Append, Pool};
 use corndog_pipeline::record::Record;
 use corndog_pipeline::rules::Oversize;
@@ -24,7 +24,7 @@ use jiff::tz::TimeZone;
 
 use crate::buffers::Buffers;
 use crate::pace::Pace;
-use crate::settings::{Live, ReceiverLimits, ReceiverSettings};
+use crate::settings::{Listen, Live, ReceiverLimits, ReceiverSettings};
 use crate::signal::Signal;
 use crate::watch::{Order, Watch};
 
@@ -32,25 +32,48 @@ use crate::watch::{Order, Watch};
 /// been longest at it is refused: an honest one takes milliseconds.
 const OPENINGS_MAX: usize = 1024;
 
-/// Where messages come from.
+/// Where messages come from, and how they are to be read.
 #[derive(Debug)]
 pub(crate) struct Origin {
     /// The sender's address as text; of the unix domain, what this machine is called.
     peer: String,
     /// `None`: the unix domain.
     address: Option<SocketAddr>,
-    listener: Rc<str>,
-    oversize: Oversize,
+    /// The name in its certificate that was verified.
+    client_name: Option<String>,
+    listener: Rc<Reading>,
+}
+
+/// What all senders of a listener have in common.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) name: String,
+    pub(crate) framing: Framing,
+    pub(crate) dialect: Dialect,
+    pub(crate) zone: TimeZone,
+    pub(crate) oversize: Oversize,
+}
+
+impl Reading {
+    pub(crate) fn of(listen: &Listen) -> Rc<Reading> {
+        Rc::new(Reading {
+            name: listen.name.clone(),
+            framing: listen.framing,
+            dialect: listen.dialect,
+            zone: listen.zone.clone(),
+            oversize: listen.oversize,
+        })
+    }
 }
 
 impl Origin {
-    pub(crate) fn new(address: SocketAddr, listener: Rc<str>, oversize: Oversize) -> Self {
+    pub(crate) fn new(address: SocketAddr, listener: Rc<Reading>) -> Self {
         let peer = address.ip().to_canonical().to_string();
-        Origin { peer, address: Some(address), listener, oversize }
+        Origin { peer, address: Some(address), client_name: None, listener }
     }
 
-    pub(crate) fn of_machine(machine: &str, listener: Rc<str>, oversize: Oversize) -> Self {
-        Origin { peer: machine.to_owned(), address: None, listener, oversize }
+    pub(crate) fn of_machine(machine: &str, listener: Rc<Reading>) -> Self {
+        Origin { peer: machine.to_owned(), address: None, client_name: None, listener }
     }
 
     /// It is another sender's now. Nothing is allocated where that one's text is no longer.
@@ -62,6 +85,14 @@ impl Origin {
         self.address = Some(address);
     }
 
+    pub(crate) fn set_client_name(&mut self, name: Option<String>) {
+        self.client_name = name;
+    }
+
+    pub(crate) fn framing(&self) -> Framing {
+        self.listener.framing
+    }
+
     fn ip(&self) -> IpAddr {
         self.address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
     }
@@ -70,8 +101,8 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            Some(address) => write!(f, "{address} on {:?}", &*self.listener),
-            None => write!(f, "a sender on {:?}", &*self.listener),
+            Some(address) => write!(f, "{address} on {:?}", self.listener.name),
+            None => write!(f, "a sender on {:?}", self.listener.name),
         }
     }
 }
@@ -177,15 +208,17 @@ impl Shard {
     ) -> Taken {
         let Work { pool, live } = &mut *self.work.borrow_mut();
         let Live { rules, scratch, .. } = &mut **live;
-        let message = Message::parse(frame.bytes, origin.peer.as_bytes());
+        let listener = &*origin.listener;
+        let message = Message::parse_as(listener.dialect, frame.bytes, origin.peer.as_bytes());
         let context = Context {
             peer: origin.peer.as_bytes(),
-            listener: origin.listener.as_bytes(),
+            listener: listener.name.as_bytes(),
             now: time,
-            zone: &TimeZone::UTC,
+            zone: &listener.zone,
+            client_name: origin.client_name.as_deref().map(str::as_bytes),
         };
         let topics = &*self.settings.topics;
-        let verdict = match origin.oversize {
+        let verdict = match listener.oversize {
             Oversize::Drop if frame.truncated => return self.dropped(Dropped::Oversize),
             Oversize::DeadLetter if frame.truncated => {
                 rules.refuse(None, Dropped::Oversize, "", &message, &context, scratch)

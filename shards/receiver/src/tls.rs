@@ -4,7 +4,7 @@
 //! is verified each time it connects, against the CRL of then; and a ticket that a sender never
 //! reads makes the kernel reset the connection when it closes, and take its last records with it.
 
-mod names;
+pub(crate) mod names;
 pub(crate) mod wire;
 
 use std::fs::File;

@@ -13,6 +13,7 @@ pub(super) enum Variable {
     Raw,
     Peer,
     Listener,
+    ClientName,
     /// A field by its own name, or a parameter of the structured data.
     Field(Field),
     /// What the rule's jmespath found.
@@ -22,7 +23,7 @@ pub(super) enum Variable {
 }
 
 /// What is neither a field nor a group.
-const BUILT_IN: [(&str, Variable); 7] = [
+const BUILT_IN: [(&str, Variable); 8] = [
     ("version", Variable::Version),
     ("iso8601", Variable::Iso8601),
     ("value", Variable::Value),
@@ -30,6 +31,7 @@ const BUILT_IN: [(&str, Variable); 7] = [
     ("raw", Variable::Raw),
     ("peer", Variable::Peer),
     ("listener", Variable::Listener),
+    ("client_name", Variable::ClientName),
 ];
 
 impl Variable {
@@ -77,6 +79,7 @@ impl Variable {
             Variable::Raw => Some(message.frame),
             Variable::Peer => Some(context.peer),
             Variable::Listener => Some(context.listener),
+            Variable::ClientName => context.client_name,
             Variable::Value => *value,
             Variable::Group(number) => groups.and_then(|groups| groups.group(*number)),
             Variable::Field(Field::Msg) => Some(message.msg),

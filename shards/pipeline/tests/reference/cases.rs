@@ -131,6 +131,7 @@ impl Case {
                 listener: b"plain",
                 now,
                 zone: &jiff::tz::TimeZone::UTC,
+                client_name: None,
             };
             let said = pair.evaluate(&message.frame(), &context);
             message.check(&said.found, &shown);

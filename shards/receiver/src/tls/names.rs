@@ -52,6 +52,13 @@ fn verified_name(certificate: &[u8], wanted: &[ClientName]) -> Result<Option<Str
     }
 }
 
+/// The first name of a certificate that was verified, or its subject where it has none that counts.
+pub(crate) fn first_name(certificate: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let name = presented(&certificate).first().map(Presented::to_string);
+    name.or_else(|| Some(certificate.subject().to_string()))
+}
+
 /// Why a certificate that the CA vouches for is not let in.
 #[derive(Debug)]
 enum Refusal {
