@@ -225,6 +225,59 @@ fn a_slow_frame_is_closed_after_frame_time() {
     });
 }
 
+/// Unfinished frames, a byte now and then, on as many connections as one sender gets.
+#[test]
+fn many_slow_connections_hurt_nobody_and_are_closed_in_time() {
+    timed(seconds(120), || {
+        let count = if full() { 2000 } else { 250 };
+        let limits = "[limits]\nframe_time = \"2 s\"\nconnections_per_ip = 3000";
+        let (ledger, honest, _) = beside_an_honest_neighbour(limits, |corndog| {
+            let address = corndog.address();
+            let start = Instant::now();
+            let mut slow: Vec<Sender> = (0..count).map(|_| Sender::connect(address)).collect();
+            let mut slowest = Duration::ZERO;
+            while start.elapsed() < Duration::from_millis(1500) {
+                for sender in &mut slow {
+                    let _ = sender.try_send("x");
+                }
+                let began = Instant::now();
+                let mut sender = Sender::connect(address);
+                sender.send_line("<13>1 - - - - - - served");
+                sender.finish();
+                slowest = slowest.max(began.elapsed());
+                sleep(Duration::from_millis(100));
+            }
+            assert!(slowest < Duration::from_millis(500), "an honest client took {slowest:?}");
+            for sender in &mut slow {
+                sender.wait_closed(seconds(4));
+            }
+        });
+        assert_eq!(ledger.dropped("framing"), count, "{ledger:?}");
+        assert!(ledger.delivered > honest + 5);
+        assert_eq!(ledger.delivered, ledger.received - count);
+    });
+}
+
+/// Connections that come and go leave nothing behind.
+#[test]
+fn connections_that_come_and_go_leave_no_descriptor() {
+    timed(seconds(180), || {
+        let count = if full() { 100_000 } else { 5000 };
+        let (ledger, honest, _) = beside_an_honest_neighbour("", |corndog| {
+            let id = corndog.process().id();
+            let open = || fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+            let before = open();
+            for _ in 0..count {
+                drop(Sender::connect(corndog.address()));
+            }
+            corndog_tests::wait_for("all of them are closed", seconds(10), || {
+                (open() <= before).then_some(())
+            });
+        });
+        ledger.assert_all_delivered(honest);
+    });
+}
+
 #[test]
 fn an_idle_connection_is_closed_after_idle_time() {
     timed(seconds(60), || {

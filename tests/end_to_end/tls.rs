@@ -557,7 +557,7 @@ fn rsyslog_delivers_over_tls_by_both_its_drivers() {
                 let global = format!(
                     "global(workDirectory=\"{}\" DefaultNetstreamDriverCAFile=\"{}\" \
                      DefaultNetstreamDriverCertFile=\"{}\" DefaultNetstreamDriverKeyFile=\"{}\")",
-                    pki.path("").display(),
+                    pki.path("imfile-state").display(),
                     pki.path("ca.pem").display(),
                     client.cert.display(),
                     client.key.display()
@@ -591,11 +591,6 @@ fn rsyslog(pki: &Pki, global: &str, action: &str, count: u64) {
          {action}\n",
         input.display()
     );
-    for entry in fs::read_dir(pki.path("")).unwrap().flatten() {
-        if entry.file_name().to_string_lossy().starts_with("imfile-state:") {
-            fs::remove_file(entry.path()).unwrap();
-        }
-    }
     let file = pki.path("rsyslog.conf");
     fs::write(&file, configuration).unwrap();
     let pid = pki.path("rsyslog.pid");
@@ -624,5 +619,59 @@ fn loggen_delivers_over_tls() {
         let ledger = corndog.stop();
         assert!(ledger.received >= 500, "{ledger:?}");
         ledger.assert_all_delivered(ledger.received);
+    });
+}
+
+/// A flood of whole handshakes costs a core all that it has; data has to go on beside it.
+#[test]
+fn a_flood_of_handshakes_leaves_the_shard_to_its_data() {
+    timed(seconds(120), || {
+        let mock = Mock::start();
+        let pki = Pki::new();
+        let more = "[shards]\nreceivers = 1\n[limits]\nconnections_per_ip = 4000\n\
+                    [[rule]]\nfield = \"msg\"\nregex = '^c=00'\nactions = [{ forward = \"plain\" }]";
+        let mut corndog = start(&mock, &pki.tls(""), more);
+        let [secure, plain] = [corndog.addresses()[0], corndog.addresses()[1]];
+        let script = "
+import socket, ssl, sys, time
+context = ssl.create_default_context(cafile=sys.argv[2])
+end, count = time.time() + 4, 0
+while time.time() < end:
+    with socket.create_connection(('127.0.0.1', int(sys.argv[1]))) as tcp:
+        context.wrap_socket(tcp, server_hostname='127.0.0.1').close()
+    count += 1
+print(count)
+";
+        let ca = pki.path("ca.pem");
+        let floods: Vec<_> = (0..3)
+            .map(|_| {
+                let (port, ca) = (secure.port().to_string(), ca.clone());
+                std::thread::spawn(move || {
+                    run("python3", seconds(60), |command| {
+                        command.arg("-c").arg(script).arg(port).arg(ca);
+                    })
+                })
+            })
+            .collect();
+        sleep(Duration::from_millis(500));
+        let mut quiet = Sender::connect(plain);
+        let mut watch = corndog_tests::Watch::new(&mock.bootstrap(), "plain", seconds(10));
+        let mut took = Vec::new();
+        for number in 1..=50 {
+            let began = Instant::now();
+            quiet.send_line(&message(0, number, 248));
+            watch.until(usize::try_from(number).unwrap(), seconds(10));
+            took.push(began.elapsed());
+            sleep(Duration::from_millis(20));
+        }
+        took.sort();
+        let handshakes: u64 = floods
+            .into_iter()
+            .map(|flood| flood.join().unwrap().trim().parse::<u64>().unwrap())
+            .sum();
+        println!("{handshakes} handshakes; median {:?}, slowest {:?}", took[25], took[49]);
+        assert!(took[45] < Duration::from_millis(250), "{took:?}");
+        quiet.finish();
+        corndog.stop().assert_all_delivered(50);
     });
 }

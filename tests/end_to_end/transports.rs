@@ -517,9 +517,12 @@ fn a_listeners_time_zone_is_that_of_its_senders() {
                       [[listen]]\nname = \"utc\"\naddress = \"127.0.0.1:0\"\n\
                       [[listen]]\nname = \"tokyo\"\naddress = \"127.0.0.1:0\"\ntimezone = \"Asia/Tokyo\"";
         let mut running = start(listen, "");
+        let noon = run("date", seconds(5), |command| {
+            command.args(["-u", "-d", "12 hours ago", "+%b %e %H:%M:%S"]);
+        });
         for address in running.corndog.addresses().to_vec() {
             let mut sender = Sender::connect(address);
-            sender.send_line("<13>Mar  3 12:00:00 host app: noon");
+            sender.send_line(&format!("<13>{} host app: noon", noon.trim()));
             sender.finish();
         }
         let mut watch = corndog_tests::Watch::new(&running.mock.bootstrap(), "plain", seconds(10));
