@@ -14,8 +14,6 @@ mod template;
 mod write;
 mod yaml;
 
-pub use write::Purpose;
-
 use crate::args::LogFormat;
 use crate::config::{self, Settings};
 use crate::cores;
@@ -37,14 +35,12 @@ pub struct Imported {
     pub toml: String,
     /// What does not come along, or means something else; a sentence each.
     pub notes: Vec<String>,
-    /// hotdog listened with TLS, which this version cannot.
-    pub has_tls: bool,
 }
 
 /// Translates hotdog's file. `name` is the file's, for a comment.
 ///
 /// Errors: every mistake, one sentence each, with its line.
-pub fn translate(text: &str, name: &str, purpose: Purpose) -> Result<Imported, Vec<String>> {
+pub fn translate(text: &str, name: &str) -> Result<Imported, Vec<String>> {
     let document = yaml::read(text).map_err(|mistake| vec![mistake])?;
     let mut findings = Findings::default();
     let hotdog = hotdog::read(&document.root, &mut findings);
@@ -55,8 +51,7 @@ pub fn translate(text: &str, name: &str, purpose: Purpose) -> Result<Imported, V
     if document.has_more {
         notes.push("more than one YAML document; the first is read".to_owned());
     }
-    let has_tls = hotdog.tls.is_some();
-    Ok(Imported { toml: write::toml(&hotdog, name, purpose), notes, has_tls })
+    Ok(Imported { toml: write::toml(&hotdog, name), notes })
 }
 
 /// `corndog import`: prints the configuration, with notes on stderr.
@@ -66,7 +61,7 @@ pub fn import(file: &str) -> ExitCode {
     let report = Report::new(LogFormat::Text);
     let imported = config::read_file(Path::new(file))
         .map_err(|mistake| vec![mistake.0])
-        .and_then(|text| translate(&text, file, Purpose::Run).map_err(|list| in_file(file, list)));
+        .and_then(|text| translate(&text, file).map_err(|list| in_file(file, list)));
     let imported = match imported {
         Ok(imported) => imported,
         Err(mistakes) => {
@@ -77,10 +72,7 @@ pub fn import(file: &str) -> ExitCode {
     for note in in_file(file, imported.notes) {
         report.say(Level::Warn, &note);
     }
-    let mut refusals = refusals(&imported.toml);
-    if imported.has_tls {
-        refusals.push(TLS.to_owned());
-    }
+    let refusals = refusals(&imported.toml);
     for refusal in &refusals {
         report.say(Level::Error, &format!("to be mended in what is printed: {refusal}"));
     }
@@ -94,15 +86,10 @@ pub fn import(file: &str) -> ExitCode {
     }
 }
 
-/// Why a file with TLS does not run.
-pub const TLS: &str = "global.listen.tls: this version has no TLS, and what came in by TLS must not \
-                       come in plain; put a TLS proxy in front, and take tls out of the file";
-
-/// What `check` would say of our configuration, here and with this environment. The listener
-/// without TLS is told already.
+/// What `check` would say of our configuration, here and with this environment; files are not
+/// opened, they may lie on another machine.
 fn refusals(toml: &str) -> Vec<String> {
-    let listens = toml.replace("\nlisten = []\n", "\n");
-    match Settings::from_toml(&listens, &config::environment(), &cores::allowed()) {
+    match Settings::from_toml(toml, &config::environment(), &cores::allowed()) {
         Ok((settings, _)) => {
             RuleSet::compile(&settings.rules, &settings.routing).err().unwrap_or_default()
         }

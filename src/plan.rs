@@ -4,15 +4,24 @@ use std::path::Path;
 
 use corndog_pipeline::ruleset::RuleSet;
 use corndog_receiver::Loaded;
-use toml::{Table, Value};
+use toml::Table;
 
 use crate::certificates;
 use crate::config::{self, Settings};
 use crate::cores;
-use crate::import::{self, Purpose};
+use crate::import;
 
 /// Stands for the broker where nobody connects.
 const NO_BROKER: &str = "nowhere:9092";
+
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To be run here.
+    Run,
+    /// To try its rules.
+    Test,
+}
 
 /// A configuration without mistakes, and its rules compiled.
 #[derive(Debug)]
@@ -57,7 +66,7 @@ fn plan_for(
     };
     let mut warnings = Vec::new();
     if config::is_hotdog(&path) {
-        text = from_hotdog(&text, &path, purpose, &mut warnings).map_err(in_file)?;
+        text = from_hotdog(&text, &path, &mut warnings).map_err(in_file)?;
     }
     if purpose == Purpose::Test {
         text = without_machine(text, &mut environment);
@@ -76,17 +85,9 @@ fn plan_for(
 }
 
 /// hotdog's file as our TOML.
-fn from_hotdog(
-    text: &str,
-    path: &Path,
-    purpose: Purpose,
-    warnings: &mut Vec<String>,
-) -> Result<String, Vec<String>> {
+fn from_hotdog(text: &str, path: &Path, warnings: &mut Vec<String>) -> Result<String, Vec<String>> {
     let name = path.display().to_string();
-    let imported = import::translate(text, &name, purpose)?;
-    if imported.has_tls && purpose == Purpose::Run {
-        return Err(vec![import::TLS.to_owned()]);
-    }
+    let imported = import::translate(text, &name)?;
     warnings.push(format!(
         "{name}: hotdog's own file: it confined no topic, so topics.allow = [\"*\"] holds; corndog \
          import {name} prints it as TOML, where the list can be narrowed"
@@ -121,10 +122,6 @@ fn without_machine(text: String, environment: &mut Vec<(String, String)>) -> Str
     match text.parse::<Table>() {
         Ok(mut table) => {
             table.remove("shards");
-            // What hotdog's file with TLS becomes listens nowhere.
-            if table.get("listen").and_then(Value::as_array).is_some_and(Vec::is_empty) {
-                table.remove("listen");
-            }
             table.to_string()
         }
         Err(_) => text,

@@ -6,23 +6,16 @@ use serde_json::Value as Json;
 use std::fmt::Write as _;
 use toml::{Table, Value};
 
-/// What the configuration is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// To be read by a person, and to be run.
-    Run,
-    /// To try rules: nobody listens, so a listener that we do not have is left out.
-    Test,
-}
-
+/// Where hotdog listened for TLS when its file did not say it.
+const TLS_ADDRESS: &str = "0.0.0.0:6514";
 /// Bytes of a word that stands in a comment; a longer one is cut.
 const COMMENT_BYTES_MAX: usize = 200;
 
 /// The whole file. `name` is hotdog's file, for the first comment.
-pub fn toml(hotdog: &Hotdog, name: &str, purpose: Purpose) -> String {
+pub fn toml(hotdog: &Hotdog, name: &str) -> String {
     let mut out = String::new();
     line(&mut out, &format!("# From hotdog's {}, by corndog import.", comment(name)));
-    listen(&mut out, hotdog, purpose);
+    listen(&mut out, hotdog);
     kafka(&mut out, hotdog);
     topics(&mut out, hotdog);
     metrics(&mut out, hotdog);
@@ -51,30 +44,19 @@ fn string(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }
 
-fn listen(out: &mut String, hotdog: &Hotdog, purpose: Purpose) {
-    let address = hotdog.address.as_deref();
-    match (&hotdog.tls, purpose) {
-        (None, _) | (Some(_), Purpose::Test) => {
-            let Some(address) = address else { return };
-            line(out, "\n# global.listen: address and port");
-            line(out, "[[listen]]");
-            line(out, "name = \"hotdog\"");
-            line(out, &format!("address = {}", string(address)));
-        }
-        (Some(tls), Purpose::Run) => {
-            line(out, "");
-            line(out, "# global.listen.tls: this version has no TLS, and what came in by TLS must");
-            line(
-                out,
-                "# not come in plain. So nothing listens; with TLS, write what stands below.",
-            );
-            line(out, "listen = []");
-            line(out, "#: [[listen]]");
-            line(out, "#: name = \"hotdog\"");
-            line(out, &format!("#: address = {}", string(address.unwrap_or("0.0.0.0:6514"))));
-            line(out, "#: transport = \"tls\"");
-            line(out, &format!("#: tls = {}", tls_table(tls)));
-        }
+fn listen(out: &mut String, hotdog: &Hotdog) {
+    let address = match (hotdog.address.as_deref(), &hotdog.tls) {
+        (Some(address), _) => address,
+        (None, Some(_)) => TLS_ADDRESS,
+        (None, None) => return,
+    };
+    line(out, "\n# global.listen: address, port and tls");
+    line(out, "[[listen]]");
+    line(out, "name = \"hotdog\"");
+    line(out, &format!("address = {}", string(address)));
+    if let Some(tls) = &hotdog.tls {
+        line(out, "transport = \"tls\"");
+        line(out, &format!("tls = {}", tls_table(tls)));
     }
 }
 
@@ -83,7 +65,7 @@ fn tls_table(tls: &Tls) -> String {
     let named = [("cert", &tls.cert), ("key", &tls.key), ("client_ca", &tls.ca)];
     for (key, path) in named {
         if let Some(path) = path {
-            keys.push(format!("{key} = {}", comment(&string(path))));
+            keys.push(format!("{key} = {}", string(path)));
         }
     }
     if tls.ca.is_some() {
