@@ -38,12 +38,13 @@ type Stamp = Option<(u64, u64, i64, i64)>;
 
 /// Reads and checks the files of each listener that has some.
 ///
-/// Returns what goes with `listen`, and warnings, a sentence each.
+/// Returns what goes with `listen`; warnings are added, a sentence each.
 /// Errors: one sentence for each listener whose files cannot be used.
 pub fn load_all(
     listen: &[ListenSettings],
-) -> Result<(Vec<Option<Loaded>>, Vec<String>), Vec<String>> {
-    let (mut all, mut warnings, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Option<Loaded>>, Vec<String>> {
+    let (mut all, mut mistakes) = (Vec::new(), Vec::new());
     for (index, listener) in listen.iter().enumerate() {
         let name = || format!("listen {} {:?}", index + 1, listener.name);
         all.push(None);
@@ -57,7 +58,7 @@ pub fn load_all(
             Err(why) => mistakes.push(format!("{}, {why}", name())),
         }
     }
-    if mistakes.is_empty() { Ok((all, warnings)) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok(all) } else { Err(mistakes) }
 }
 
 impl Certificates {

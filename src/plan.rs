@@ -75,12 +75,10 @@ fn plan_for(
         .map_err(|mistakes| in_file(mistakes.into_iter().map(|mistake| mistake.0).collect()))?;
     let rules = RuleSet::compile(&settings.rules, &settings.routing).map_err(in_file)?;
     warnings.extend(more);
-    let mut tls = Vec::new();
-    if purpose == Purpose::Run {
-        let (loaded, more) = certificates::load_all(&settings.listen).map_err(in_file)?;
-        tls = loaded;
-        warnings.extend(more);
-    }
+    let tls = match purpose {
+        Purpose::Run => certificates::load_all(&settings.listen, &mut warnings).map_err(in_file)?,
+        Purpose::Test => Vec::new(),
+    };
     Ok(Plan { path: name, settings, rules, tls, warnings })
 }
 
