@@ -17,6 +17,7 @@ mod hostile;
 mod import;
 mod outage;
 mod real_kafka;
+mod real_senders;
 mod reload;
 mod starting;
 mod stopping;

@@ -223,7 +223,8 @@ pub fn logger(address: SocketAddr, options: &[&str], text: &str) {
     });
 }
 
-/// Sends `count` messages with `loggen` (syslog-ng) over TCP, or TLS with `--use-ssl`, `rate` a second on each of
+/// Sends `count` messages with `loggen` (syslog-ng) over TCP, or TLS with `--use-ssl`, `rate` a second
+/// on each of
 /// `connections`; `options` as `--syslog-proto` before.
 ///
 /// Debian's syslog-ng and rsyslog exclude each other, so tests/install unpacks the package into

@@ -39,10 +39,15 @@ const OPENING_DRAIN: Duration = Duration::from_millis(200);
 /// How long a TLS sender may take to take our goodbye.
 const GOODBYE_TIME_MAX: Duration = Duration::from_millis(100);
 
-/// One listener of one shard.
+/// One listener of one shard. It closes with this, whatever came in by it.
 pub(crate) struct Door {
-    shard: Rc<Shard>,
     listener: TcpListener,
+    porter: Rc<Porter>,
+}
+
+/// Who lets in.
+struct Porter {
+    shard: Rc<Shard>,
     listen: Listen,
     reading: Rc<Reading>,
 }
@@ -53,20 +58,19 @@ struct Refusal(Refused, String);
 impl Door {
     pub(crate) fn new(shard: Rc<Shard>, socket: OwnedFd, listen: Listen) -> Self {
         let reading = Reading::of(&listen);
-        Door { shard, listener: adopt::listener(socket), listen, reading }
+        let porter = Rc::new(Porter { shard, listen, reading });
+        Door { listener: adopt::listener(socket), porter }
     }
 
     pub(crate) async fn accept_on(self: Rc<Self>) {
         loop {
             match self.listener.accept().await {
-                Ok(stream) => self.admit(stream),
+                Ok(stream) => self.porter.admit(stream),
                 Err(why) => {
-                    self.shard.counters().accept_failed.add(1);
-                    self.shard.warn("accept", || {
-                        format!(
-                            "listen {:?}: no connection can be accepted: {why}",
-                            self.listen.name
-                        )
+                    let Porter { shard, listen, .. } = &*self.porter;
+                    shard.counters().accept_failed.add(1);
+                    shard.warn("accept", || {
+                        format!("listen {:?}: no connection can be accepted: {why}", listen.name)
                     });
                     Timer::new(ACCEPT_PAUSE).await;
                 }
@@ -75,19 +79,21 @@ impl Door {
     }
 
     /// At a drain: takes the connections that the kernel has already made.
-    pub(crate) async fn take_backlog(self: &Rc<Self>) {
+    pub(crate) async fn take_backlog(&self) {
         for _ in 0..BACKLOG_MAX {
             let quiet = async {
                 Timer::new(BACKLOG_QUIET).await;
                 None
             };
             match or(async { self.listener.accept().await.ok() }, quiet).await {
-                Some(stream) => self.admit(stream),
+                Some(stream) => self.porter.admit(stream),
                 None => return,
             }
         }
     }
+}
 
+impl Porter {
     fn admit(self: &Rc<Self>, stream: TcpStream) {
         let counters = self.shard.counters();
         let address = match self.listen.transport {
@@ -101,14 +107,14 @@ impl Door {
         };
         let origin = self.origin(address);
         if address.is_some_and(|address| !network::allows(&self.listen.allow, address.ip())) {
-            let text = || "refused: its address is in none of the networks in allow".to_owned();
-            return self.shard.refuse(Refused::NotAllowed, &origin, text);
+            let text = "its address is in none of the networks in allow".to_owned();
+            return self.say(Some(Refusal(Refused::NotAllowed, text)), &origin);
         }
         // Behind a proxy all have one address: whose a connection is, its header says.
         let whose = address.filter(|_| !self.listen.proxy_protocol).map(|address| address.ip());
         let ticket = match self.shard.settings().gate.enter(whose) {
             Ok(ticket) => ticket,
-            Err(why) => return self.shard.refuse(why, &origin, || too_many(why)),
+            Err(why) => return self.say(Some(Refusal(why, too_many(why))), &origin),
         };
         counters.accepted.add(1);
         let number = counters.accepted.value();
@@ -127,9 +133,9 @@ impl Door {
             .detach();
         } else {
             shard.begin_opening(number, &visitor.watch, now);
-            let door = self.clone();
+            let porter = self.clone();
             glommio::spawn_local(async move {
-                door.open(stream, visitor, number).await;
+                porter.open(stream, visitor, number).await;
                 shard.counters().ended.add(1);
                 shard.leave(number);
             })
@@ -150,7 +156,7 @@ impl Door {
         if self.listen.proxy_protocol {
             let watch = visitor.watch.clone();
             let header = self.read_header(&mut stream, &mut visitor, &mut unread);
-            match or(told(&watch), async { header.await.map_err(Some) }).await {
+            match or(told(&watch), header).await {
                 Ok(()) => {}
                 Err(refusal) => return self.say(refusal, &visitor.origin),
             }
@@ -192,13 +198,15 @@ impl Door {
         stream: &mut TcpStream,
         visitor: &mut Visitor,
         unread: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
-        let refuse = |text: &str| Refusal(Refused::ProxyHeader, text.to_owned());
+    ) -> Result<(), Option<Refusal>> {
+        let refuse = |text: &str| Some(Refusal(Refused::ProxyHeader, text.to_owned()));
         unread.resize(proxy::HEADER_BYTES_MAX, 0);
         let mut filled = 0;
         let header = loop {
             let read = stream.read(&mut unread[filled..]).await;
             filled += match read {
+                // It came and went, as health checks do.
+                Ok(0) | Err(_) if filled == 0 => return Err(None),
                 Ok(0) | Err(_) => {
                     return Err(refuse("it closed before its PROXY header was whole"));
                 }
@@ -217,7 +225,8 @@ impl Door {
         unread.drain(..header.bytes);
         if let Some(source) = header.source {
             visitor.origin.set_address(source);
-            visitor.ticket.assign(source.ip()).map_err(|why| Refusal(why, too_many(why)))?;
+            let assigned = visitor.ticket.assign(source.ip());
+            assigned.map_err(|why| Some(Refusal(why, too_many(why))))?;
         }
         Ok(())
     }
@@ -225,7 +234,7 @@ impl Door {
 
 /// Which limit it was.
 fn too_many(why: Refused) -> String {
-    format!("refused: limits.{} was reached", why.name())
+    format!("limits.{} was reached", why.name())
 }
 
 /// What a connection is told while it is being opened; `None`: it ends without a word.
