@@ -10,8 +10,8 @@ use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use glommio::net::{TcpListener, UdpSocket};
 
-/// A listening socket, bound; of TCP, or of the unix domain: glommio's type accepts from either, and
-/// what it accepts is read and written alike.
+/// A listening socket, of TCP or of the unix domain: glommio's type accepts from either, and what it
+/// accepts is read and written alike.
 pub(crate) fn listener(socket: OwnedFd) -> TcpListener {
     // SAFETY: the descriptor is open and owned; ownership goes to the listener, which closes it.
     unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }

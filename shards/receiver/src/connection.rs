@@ -26,7 +26,8 @@ use jiff::Timestamp;
 use crate::buffers::BUFFER_BYTES;
 use crate::foreign::{self, Foreign};
 use crate::gate::Ticket;
-use crate::shard::{Origin, Shard, Taken};
+use crate::origin::Origin;
+use crate::shard::{Shard, Taken};
 use crate::watch::{Order, Watch};
 
 /// Frames of one connection in one turn; then the others have theirs.

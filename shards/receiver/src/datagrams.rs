@@ -23,8 +23,9 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recvfrom};
 
 use crate::adopt;
+use crate::origin::{Origin, Reading};
 use crate::settings::Listen;
-use crate::shard::{Origin, Reading, Shard, Taken};
+use crate::shard::{Shard, Taken};
 use crate::watch::Watch;
 
 /// Bytes of a UDP datagram, rounded up.

@@ -13,6 +13,7 @@ mod door;
 mod foreign;
 mod gate;
 mod kick;
+mod origin;
 mod pace;
 mod settings;
 mod shard;

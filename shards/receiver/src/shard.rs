@@ -2,9 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::{self, Write as _};
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -12,100 +10,25 @@ use std::time::Instant;
 use corndog_pipeline::batch::Batch;
 use corndog_pipeline::control::{Arrival, Level, Notice, Phase};
 use corndog_pipeline::counters::{Closed, Dropped, ReceiverCounters, Refused};
-use corndog_pipeline::framing::{Frame, Framing};
-use corndog_pipeline::message::{Dialect, Message};
+use corndog_pipeline::framing::Frame;
+use corndog_pipeline::message::Message;
 use corndog_pipeline::pool::{Append, Pool};
 use corndog_pipeline::record::Record;
 use corndog_pipeline::rules::Oversize;
 use corndog_pipeline::ruleset::Verdict;
 use corndog_pipeline::template::Context;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::buffers::Buffers;
+use crate::origin::Origin;
 use crate::pace::Pace;
-use crate::settings::{Listen, Live, ReceiverLimits, ReceiverSettings};
+use crate::settings::{Live, ReceiverLimits, ReceiverSettings};
 use crate::signal::Signal;
 use crate::watch::{Order, Watch};
 
 /// Connections of one shard that have not said yet who they are. One more, and the one that has
 /// been longest at it is refused: an honest one takes milliseconds.
 const OPENINGS_MAX: usize = 1024;
-
-/// Where messages come from, and how they are to be read.
-#[derive(Debug)]
-pub(crate) struct Origin {
-    /// The sender's address as text; of the unix domain, what this machine is called.
-    peer: String,
-    /// `None`: the unix domain.
-    address: Option<SocketAddr>,
-    /// The name in its certificate that was verified.
-    client_name: Option<String>,
-    listener: Rc<Reading>,
-}
-
-/// What all senders of a listener have in common.
-#[derive(Debug)]
-pub(crate) struct Reading {
-    pub(crate) name: String,
-    pub(crate) framing: Framing,
-    pub(crate) dialect: Dialect,
-    pub(crate) zone: TimeZone,
-    pub(crate) oversize: Oversize,
-}
-
-impl Reading {
-    pub(crate) fn of(listen: &Listen) -> Rc<Reading> {
-        Rc::new(Reading {
-            name: listen.name.clone(),
-            framing: listen.framing,
-            dialect: listen.dialect,
-            zone: listen.zone.clone(),
-            oversize: listen.oversize,
-        })
-    }
-}
-
-impl Origin {
-    pub(crate) fn new(address: SocketAddr, listener: Rc<Reading>) -> Self {
-        let peer = address.ip().to_canonical().to_string();
-        Origin { peer, address: Some(address), client_name: None, listener }
-    }
-
-    pub(crate) fn of_machine(machine: &str, listener: Rc<Reading>) -> Self {
-        Origin { peer: machine.to_owned(), address: None, client_name: None, listener }
-    }
-
-    /// It is another sender's now. Nothing is allocated where that one's text is no longer.
-    pub(crate) fn set_address(&mut self, address: SocketAddr) {
-        if self.address.map(|before| before.ip()) != Some(address.ip()) {
-            self.peer.clear();
-            let _ = write!(self.peer, "{}", address.ip().to_canonical());
-        }
-        self.address = Some(address);
-    }
-
-    pub(crate) fn set_client_name(&mut self, name: Option<String>) {
-        self.client_name = name;
-    }
-
-    pub(crate) fn framing(&self) -> Framing {
-        self.listener.framing
-    }
-
-    fn ip(&self) -> IpAddr {
-        self.address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(address) => write!(f, "{address} on {:?}", self.listener.name),
-            None => write!(f, "a sender on {:?}", self.listener.name),
-        }
-    }
-}
 
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
