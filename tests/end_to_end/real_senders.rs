@@ -147,14 +147,14 @@ fn syslog_ng_delivers_by_every_transport() {
             "@version: 3.38\n\
              source s {{ file({input:?} follow-freq(1) flags(no-parse) program-override(\"test\")); }};\n\
              destination d {{\n\
-             network(\"127.0.0.1\" port({port}) transport(\"tcp\"));\n\
-             network(\"127.0.0.1\" port({port}) transport(\"udp\"));\n\
-             network(\"127.0.0.1\" port({secure_port}) transport(\"tls\") {tls});\n\
-             syslog(\"127.0.0.1\" port({port}) transport(\"tcp\"));\n\
-             syslog(\"127.0.0.1\" port({port}) transport(\"udp\"));\n\
-             syslog(\"127.0.0.1\" port({secure_port}) transport(\"tls\") {tls});\n\
-             unix-stream({stream:?});\n\
-             unix-dgram({datagram:?});\n\
+             network(\"127.0.0.1\" port({port}) transport(\"tcp\") persist-name(\"d1\"));\n\
+             network(\"127.0.0.1\" port({port}) transport(\"udp\") persist-name(\"d2\"));\n\
+             network(\"127.0.0.1\" port({secure_port}) transport(\"tls\") {tls} persist-name(\"d3\"));\n\
+             syslog(\"127.0.0.1\" port({port}) transport(\"tcp\") persist-name(\"d4\"));\n\
+             syslog(\"127.0.0.1\" port({port}) transport(\"udp\") persist-name(\"d5\"));\n\
+             syslog(\"127.0.0.1\" port({secure_port}) transport(\"tls\") {tls} persist-name(\"d6\"));\n\
+             unix-stream({stream:?} persist-name(\"d7\"));\n\
+             unix-dgram({datagram:?} persist-name(\"d8\"));\n\
              }};\n\
              log {{ source(s); destination(d); }};\n"
         );

@@ -261,7 +261,9 @@ fn an_optional_certificate_may_be_missing_but_not_wrong() {
                 None => TlsSender::connect(corndog.address(), &pki, &[]),
             };
             sender.send(LINE);
-            assert_eq!(sender.finish(seconds(10)).success, is_welcome, "{client:?}");
+            let ended = sender.finish(seconds(10));
+            // A client of TLS 1.3 may have closed before it hears that it was refused.
+            assert!(ended.success || !is_welcome, "{client:?}: {}", ended.text);
         }
         corndog.stop().assert_all_delivered(3);
         assert_eq!(refused(&corndog, "certificate"), 1);
