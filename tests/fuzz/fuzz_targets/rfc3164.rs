@@ -12,8 +12,12 @@ use libfuzzer_sys::fuzz_target;
 
 const PEER: &[u8] = b"192.0.2.7";
 
-const ZONES: [&str; 4] =
-    ["UTC0", "CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT,M3.2.0,M11.1.0", "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"];
+const ZONES: [&str; 4] = [
+    "UTC0",
+    "CET-1CEST,M3.5.0,M10.5.0/3",
+    "EST5EDT,M3.2.0,M11.1.0",
+    "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0",
+];
 
 thread_local! {
     static ZONE: [TimeZone; 4] = ZONES.map(|zone| TimeZone::posix(zone).expect("as POSIX has it"));

@@ -110,7 +110,13 @@ fuzz_target!(|input: &[u8]| {
     let [set, time, frame @ ..] = input else { return };
     let set = usize::from(*set) % RULE_SETS.len();
     let now = jiff::Timestamp::from_second(1_795_425_010 + i64::from(*time)).expect("this century");
-    let context = Context { peer: b"192.0.2.7", listener: b"plain", now, zone: &jiff::tz::TimeZone::UTC, client_name: None };
+    let context = Context {
+        peer: b"192.0.2.7",
+        listener: b"plain",
+        now,
+        zone: &jiff::tz::TimeZone::UTC,
+        client_name: None,
+    };
     PAIRS.with_borrow_mut(|pairs| {
         if set != PATTERNS {
             pairs[set].forget().expect("there is room");

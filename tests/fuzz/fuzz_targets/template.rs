@@ -17,7 +17,13 @@ fuzz_target!(|input: &[u8]| {
     let (text, frame) = input.split_at(end);
     let frame = frame.get(1..).unwrap_or_default();
     let message = Message::parse(frame, b"192.0.2.7");
-    let context = Context { peer: b"192.0.2.7", listener: b"l", now: jiff::Timestamp::UNIX_EPOCH, zone: &jiff::tz::TimeZone::UTC, client_name: None };
+    let context = Context {
+        peer: b"192.0.2.7",
+        listener: b"l",
+        now: jiff::Timestamp::UNIX_EPOCH,
+        zone: &jiff::tz::TimeZone::UTC,
+        client_name: None,
+    };
 
     let mut out = Vec::new();
     if payload::json(&message, &context, b"now", &mut out, 8 * OUT_BYTES_MAX) {
