@@ -13,6 +13,7 @@ use crate::ledger::Ledger;
 use crate::load;
 use crate::message::Framing;
 use crate::sink::{self, Sink};
+use crate::wire::{self, Dial};
 use crate::workload::Workload;
 use std::fmt;
 use std::fs;
@@ -152,11 +153,18 @@ fn run_one(
     let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, plan.sink.port));
     let folder = scratch.folder(entrant.installed.kind.name())?;
     let place = Place { folder: &folder, port: plan.port, bootstrap };
+    let dial = match entrant.workload.is_tls() {
+        true => {
+            wire::make_certificate(&folder)?;
+            Dial::tls(&folder.join(wire::CERT_FILE))?
+        }
+        false => Dial::Plain,
+    };
     let mut running = entrant.installed.start(entrant.workload, &place)?;
     thread::sleep(SETTLE_TIME);
     let profile = plan.profile.as_deref().map(|file| running.profile(file)).transpose()?;
     let cpu_before = running.cpu()?;
-    let load = load_until_delivered(plan.port, entrant, &mut running, sink.ledger(), stop)?;
+    let load = load_until_delivered(plan.port, &dial, entrant, &mut running, sink.ledger(), stop)?;
     thread::sleep(SETTLE_TIME);
     let cpu = running.cpu()?.saturating_sub(cpu_before);
     let memory_peak = running.memory_peak()?;
@@ -192,6 +200,7 @@ fn run_one(
 /// Sends everything and waits until it is in the sink, or nothing more comes.
 fn load_until_delivered(
     port: u16,
+    dial: &Dial,
     entrant: &Entrant,
     running: &mut Running,
     ledger: &Ledger,
@@ -199,6 +208,7 @@ fn load_until_delivered(
 ) -> Result<load::Report, Failure> {
     let load_plan = load::Plan {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        dial: dial.clone(),
         connections: 4,
         first_connection: 0,
         messages: entrant.messages,

@@ -21,7 +21,10 @@ pub fn of(kind: Kind, workload: Workload) -> Option<String> {
             include_str!("../peers/rs-w3.conf")
         }
         (Workload::W3 { .. }, Kind::SyslogNg) => include_str!("../peers/sng-w3.conf"),
-        (Workload::W1 { .. } | Workload::W2, Kind::RsyslogStrings) => return None,
+        (Workload::W4, Kind::Corndog) => include_str!("../workloads/w4.toml"),
+        (Workload::W4, Kind::Rsyslog) => include_str!("../peers/rs-w4.conf"),
+        (Workload::W4, Kind::SyslogNg) => include_str!("../peers/sng-w4.conf"),
+        (_, Kind::RsyslogStrings) => return None,
     };
     let Workload::W3 { rules } = workload else {
         return Some(file.to_owned());

@@ -316,7 +316,7 @@ mod tests {
             port: 1514,
             bootstrap: SocketAddr::from((Ipv4Addr::LOCALHOST, 19092)),
         };
-        for workload in ["w1", "w2", "w3"].map(|name| Workload::parse(name).unwrap()) {
+        for workload in ["w1", "w2", "w3", "w4"].map(|name| Workload::parse(name).unwrap()) {
             for text in Kind::ALL.into_iter().filter_map(|kind| configs::of(kind, workload)) {
                 let config = place.fill(&text).replacen("@version:", "", 1);
                 assert!(!config.contains('@'), "{config}");

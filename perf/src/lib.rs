@@ -31,6 +31,7 @@ pub mod partition;
 pub mod records;
 pub mod sink;
 pub mod summary;
+pub mod wire;
 pub mod workload;
 
 pub use failure::Failure;

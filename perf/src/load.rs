@@ -1,4 +1,4 @@
-//! Sends stamped messages over TCP, flat out or at a rate, and counts what it sent.
+//! Sends stamped messages over TCP or TLS, flat out or at a rate, and counts what it sent.
 //!
 //! One thread per connection writes blocks of ready-made frames; per message it patches 24 digits
 //! and the kernel copies the bytes. A stop is taken between blocks, or while a write is held back;
@@ -7,10 +7,11 @@
 use crate::cpu;
 use crate::failure::Failure;
 use crate::message::{Block, Framing, SEQUENCE_MAX};
+use crate::wire::{Dial, Wire};
 use crate::workload::Workload;
 use serde_json::{Value, json};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -30,6 +31,8 @@ const CLOSE_TIME: Duration = Duration::from_secs(10);
 pub struct Plan {
     /// The forwarder's listener.
     pub address: SocketAddr,
+    /// How to connect.
+    pub dial: Dial,
     /// Connections, at least 1; each has a number from `first_connection` on.
     pub connections: u16,
     /// The first connection's number in the stamps: several generators can share a sink.
@@ -138,13 +141,8 @@ impl Report {
 /// Errors: `Failure::Setup` if the plan is wrong or a connection is refused: nothing is sent then.
 pub fn run(plan: &Plan, stop: &AtomicBool, sent: &AtomicU64) -> Result<Report, Failure> {
     plan.check()?;
-    let connect = |_| {
-        let stream = TcpStream::connect(plan.address)?;
-        stream.set_write_timeout(Some(WRITE_TICK))?;
-        stream.set_read_timeout(Some(WRITE_TICK))?;
-        Ok(stream)
-    };
-    let streams: std::io::Result<Vec<TcpStream>> = (0..plan.connections).map(connect).collect();
+    let connect = |_| plan.dial.connect(plan.address, WRITE_TICK);
+    let streams: std::io::Result<Vec<Wire>> = (0..plan.connections).map(connect).collect();
     let streams = streams
         .map_err(|error| Failure::Setup(format!("connecting to {}: {error}", plan.address)))?;
     let barrier = Barrier::new(streams.len() + 1);
@@ -176,7 +174,7 @@ pub fn run(plan: &Plan, stop: &AtomicBool, sent: &AtomicU64) -> Result<Report, F
 
 /// One connection: `messages <= share`; a fragment follows them only after an error or a stop.
 struct Sender {
-    stream: TcpStream,
+    stream: Wire,
     block: Block,
     connection: u16,
     share: u64,
@@ -188,7 +186,7 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(plan: &Plan, index: u16, stream: TcpStream) -> Self {
+    fn new(plan: &Plan, index: u16, stream: Wire) -> Self {
         let connection = plan.first_connection + index;
         let seed = plan.seed ^ u64::from(connection) << 32;
         Self {
@@ -274,11 +272,17 @@ impl Sender {
     }
 
     fn close(&mut self) -> std::io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)?;
         let deadline = Instant::now() + CLOSE_TIME;
+        self.stream.say_goodbye();
+        while let Err(error) = self.stream.flush() {
+            if !held_back(error.kind()) || Instant::now() > deadline {
+                return Err(error);
+            }
+        }
+        self.stream.end()?;
         let mut scrap = [0; 4096];
         while Instant::now() < deadline {
-            match self.stream.read(&mut scrap) {
+            match self.stream.drain(&mut scrap) {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
                 Err(error) if held_back(error.kind()) => {}
@@ -297,11 +301,13 @@ fn held_back(kind: ErrorKind) -> bool {
 mod tests {
     use super::*;
     use crate::message::{HEADER, check};
+    use std::io::Read;
     use std::net::TcpListener;
 
     fn plan(address: SocketAddr, framing: Framing) -> Plan {
         Plan {
             address,
+            dial: Dial::Plain,
             connections: 2,
             first_connection: 5,
             messages: 5001,

@@ -16,8 +16,10 @@ const TOPICS: [&str; 4] = ["access", "audit", "cart", "metrics"];
 const TOPIC_MATCHED: &str = "test";
 /// Where the catch-all sends.
 const TOPIC_UNKNOWN: &str = "logs-unknown";
-/// Bytes of MSG in W3, stamp included: a frame of 248 bytes, as in W1.
-const W3_MSG_BYTES: usize = 248 - HEADER.len();
+/// Bytes of a frame in W1, unless said otherwise.
+const W1_FRAME_BYTES: usize = 248;
+/// Bytes of MSG in W3, stamp included: frames are as in W1.
+const W3_MSG_BYTES: usize = W1_FRAME_BYTES - HEADER.len();
 /// Numbers that no rule of W3 has: from this on, below 1000.
 const W3_NUMBER_UNKNOWN: u64 = 500;
 /// The most rules of W3: half of them have numbers from 0 on.
@@ -72,6 +74,8 @@ pub enum Workload {
         /// Bytes of a frame, without its delimiter.
         frame_bytes: usize,
     },
+    /// W1 over TLS 1.3.
+    W4,
     /// hotdog's own three rules: JSON that names its topic, text with a name, all else.
     W2,
     /// Many regex rules, of which few match; then a catch-all.
@@ -85,10 +89,11 @@ impl Workload {
     /// The workload of that name, as it is measured by default.
     pub fn parse(name: &str) -> Result<Self, String> {
         match name {
-            "w1" => Ok(Self::W1 { frame_bytes: 248 }),
+            "w1" => Ok(Self::W1 { frame_bytes: W1_FRAME_BYTES }),
             "w2" => Ok(Self::W2),
             "w3" => Ok(Self::W3 { rules: 100 }),
-            _ => Err(format!("workload {name:?}: choose w1, w2 or w3")),
+            "w4" => Ok(Self::W4),
+            _ => Err(format!("workload {name:?}: choose w1, w2, w3 or w4")),
         }
     }
 
@@ -96,9 +101,15 @@ impl Workload {
     pub fn name(self) -> &'static str {
         match self {
             Self::W1 { .. } => "w1",
+            Self::W4 => "w4",
             Self::W2 => "w2",
             Self::W3 { .. } => "w3",
         }
+    }
+
+    /// It is sent over TLS.
+    pub fn is_tls(self) -> bool {
+        self == Self::W4
     }
 
     /// Errors: `Failure::Setup` where it cannot be sent.
@@ -131,22 +142,25 @@ impl Workload {
     pub fn audit(self) -> Option<Audit> {
         match self {
             Self::W2 => Some(is_w2_payload),
-            Self::W1 { .. } | Self::W3 { .. } => None,
+            Self::W1 { .. } | Self::W3 { .. } | Self::W4 => None,
         }
     }
 
     /// One message; `kind` is below 100, and decides of what kind it is.
     fn text(self, kind: u64, random: &mut Random) -> Text {
         match self {
-            Self::W1 { frame_bytes } => {
-                let body = random.characters(frame_bytes - HEADER.len() - STAMP_BYTES);
-                Text { before: Vec::new(), body, after: Vec::new(), route: ROUTE_ANY }
-            }
+            Self::W1 { frame_bytes } => w1_text(frame_bytes, random),
+            Self::W4 => w1_text(W1_FRAME_BYTES, random),
             Self::W2 if kind < 50 => w2_json(random),
             Self::W2 => w2_text(kind, random),
             Self::W3 { rules } => w3_text(kind, rules as u64 / 2, random),
         }
     }
+}
+
+fn w1_text(frame_bytes: usize, random: &mut Random) -> Text {
+    let body = random.characters(frame_bytes - HEADER.len() - STAMP_BYTES);
+    Text { before: Vec::new(), body, after: Vec::new(), route: ROUTE_ANY }
 }
 
 /// A JSON object of 300 to 400 bytes that names its topic.
@@ -291,8 +305,12 @@ mod tests {
     use super::*;
     use crate::message::{Block, Framing, check};
 
-    const ALL: [Workload; 3] =
-        [Workload::W1 { frame_bytes: 248 }, Workload::W2, Workload::W3 { rules: 100 }];
+    const ALL: [Workload; 4] = [
+        Workload::W1 { frame_bytes: 248 },
+        Workload::W2,
+        Workload::W3 { rules: 100 },
+        Workload::W4,
+    ];
 
     fn msg(text: &Text) -> Vec<u8> {
         let mut block = Block::new([text.clone()], 0, Framing::Lf);

@@ -15,10 +15,11 @@ use std::sync::atomic::AtomicBool;
 #[derive(argh::FromArgs)]
 struct Args {
     /// w1 (default): one rule that forwards all; w2: hotdog's three rules on JSON and text; w3: 100
-    /// regex rules. All: 4 TCP connections, LF, RFC 5424, acks=all, linger 5 ms, no compression
+    /// regex rules; w4: w1 over TLS 1.3. All: 4 TCP connections, LF, RFC 5424, acks=all, linger 5
+    /// ms, no compression
     #[argh(option, default = "String::from(\"w1\")", from_str_fn(named))]
     workload: String,
-    /// compare with rsyslog (default of w1 and w2), syslog-ng (default of w3) or rsyslog-strings
+    /// compare with rsyslog (default but for w3), syslog-ng (default of w3) or rsyslog-strings
     /// (string compares for regexes, w3); may be given several times
     #[argh(option, from_str_fn(Kind::parse))]
     peer: Vec<Kind>,
@@ -129,7 +130,7 @@ fn entrants(args: &Args) -> Result<Vec<compare::Entrant>, Failure> {
 /// Slow peers get fewer messages: what counts is the CPU time of each.
 fn peer_messages(args: &Args, workload: Workload) -> u64 {
     let share = match workload {
-        Workload::W1 { .. } => 1,
+        Workload::W1 { .. } | Workload::W4 => 1,
         Workload::W2 => 4,
         Workload::W3 { .. } => 20,
     };

@@ -2,8 +2,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::message::Framing;
+use corndog_perf::wire::Dial;
 use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, load};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -29,7 +31,7 @@ struct Args {
     /// messages a second over all connections; flat out if left out
     #[argh(option)]
     rate: Option<u64>,
-    /// what the messages are: w1 (default), w2 (JSON and text), w3 (text for many rules)
+    /// what the messages are: w1 (default), w2 (JSON and text), w3 (text for many rules), w4 (w1 over TLS)
     #[argh(option, default = "String::from(\"w1\")")]
     workload: String,
     /// bytes of a frame without its delimiter, of w1 (default 248)
@@ -38,6 +40,9 @@ struct Args {
     /// rules that w3 is for (default 100): those of its messages that match have their numbers
     #[argh(option)]
     rules: Option<usize>,
+    /// w4: the forwarder's certificate, in PEM
+    #[argh(option)]
+    certificate: Option<PathBuf>,
     /// lf or octet (default lf)
     #[argh(option, default = "Framing::Lf", from_str_fn(framing))]
     framing: Framing,
@@ -72,13 +77,21 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         signal_hook::flag::register(signal, Arc::clone(&stop))
             .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
     }
+    let workload = workload(&args)?;
+    let dial = match (&args.certificate, workload.is_tls()) {
+        (None, false) => Dial::Plain,
+        (Some(file), true) => Dial::tls(file)?,
+        (None, true) => return Err(Failure::Setup("w4 needs --certificate FILE".into())),
+        (Some(_), false) => return Err(Failure::Setup("--certificate is for w4".into())),
+    };
     let plan = load::Plan {
         address: args.address,
+        dial,
         connections: args.connections,
         first_connection: args.first_connection,
         messages: args.messages,
         rate: args.rate,
-        workload: workload(&args)?,
+        workload,
         framing: args.framing,
         seed: args.seed,
     };
