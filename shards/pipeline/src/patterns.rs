@@ -49,6 +49,9 @@ pub const AUTOMATON_CACHE_BYTES_MAX: usize = 1024 * 1024;
 /// Nanoseconds that the patterns on one field may take for each of its bytes, whatever they are.
 pub const COST_NS_MAX: usize = 48;
 
+/// Nanoseconds that finding the groups of one pattern may take for each byte, once it has won.
+pub const GROUPS_COST_NS_MAX: usize = 100;
+
 /// All regexes on one field, compiled; shared by the shards.
 #[derive(Debug)]
 pub struct PatternSet {
@@ -111,12 +114,19 @@ impl PatternSet {
              repetitions lower, or say (?-u) where no Unicode is meant"
                 .to_owned()
         })?;
-        let cost = set.cost();
+        let (cost, groups_cost) = (set.cost(), set.groups_cost());
         if cost > cost_ns_max {
             return Err(format!(
                 "a message could make the regexes on one field search for {cost} ns per byte, and \
-                 at most {cost_ns_max} are allowed; use fewer, start them with ^ and plain text, or \
-                 bound their repetitions lower"
+                 at most {cost_ns_max} are allowed; use fewer .* and fewer repetitions behind a \
+                 pattern's first word, or fewer patterns"
+            ));
+        }
+        if groups_cost > GROUPS_COST_NS_MAX && cost_ns_max != usize::MAX {
+            return Err(format!(
+                "a message could make finding a regex's groups take {groups_cost} ns per byte, and \
+                 at most {GROUPS_COST_NS_MAX} are allowed; make it shorter, or start it with ^ and \
+                 leave no choice at any byte"
             ));
         }
         Ok(set)
@@ -151,16 +161,20 @@ impl PatternSet {
         Ok(PatternSet { members: built, alone: chosen.alone, pass, first_in_pass })
     }
 
-    /// Nanoseconds for each byte of a field, at most, about: all searches, and one pattern's groups.
+    /// Nanoseconds that all searches may take for each byte of a field, about.
     pub fn cost(&self) -> usize {
         let alone = self.alone.iter().map(|member| match &self.members[*member].matcher {
             Matcher::Alone(pass) => pass.cost(),
             Matcher::Literal(_) => alone::SEARCH_NS,
             Matcher::Always | Matcher::InPass => 0,
         });
+        self.pass.as_ref().map_or(0, Pass::cost) + alone.sum::<usize>()
+    }
+
+    /// Nanoseconds that finding the groups of one pattern may take for each byte, about.
+    pub fn groups_cost(&self) -> usize {
         let groups = self.members.iter().filter_map(|member| member.groups.as_ref());
-        let groups = groups.map(Groups::cost).max().unwrap_or(0);
-        self.pass.as_ref().map_or(0, Pass::cost) + alone.sum::<usize>() + groups
+        groups.map(Groups::cost).max().unwrap_or(0)
     }
 
     /// What one shard needs.

@@ -58,6 +58,8 @@ pub(super) struct Automaton {
     /// Those that the states find, and that are not matches for that alone.
     doubtful: Option<Bits>,
     positions: Option<Positions>,
+    /// The patterns that are searched by positions: all, or the doubtful ones where all else is sure.
+    by_positions: Vec<usize>,
 }
 
 enum States {
@@ -73,6 +75,8 @@ enum States {
 pub(super) struct AutomatonScratch {
     states: StatesScratch,
     positions: Option<PositionsScratch>,
+    /// Of `by_positions`, those that were found.
+    found: Bits,
 }
 
 #[derive(Debug)]
@@ -96,7 +100,13 @@ impl Automaton {
     ) -> Result<Automaton, TooLarge> {
         if let Some(literals) = literals(hirs, is_anchored) {
             let states = States::Literals(literals);
-            return Ok(Automaton { states, filter: None, doubtful: None, positions: None });
+            return Ok(Automaton {
+                states,
+                filter: None,
+                doubtful: None,
+                positions: None,
+                by_positions: Vec::new(),
+            });
         }
         let anchored = if is_anchored { Anchored::Yes } else { Anchored::No };
         let nfa = nfa(hirs, WhichCaptures::None).ok_or(TooLarge)?;
@@ -117,16 +127,21 @@ impl Automaton {
             let those = hirs.iter().enumerate().filter(|(_, hir)| asks_for_words(hir));
             those.for_each(|(part, _)| _ = doubtful.insert(part));
         }
-        let positions = match (&states, &doubtful) {
-            (States::Dense(_), None) => None,
+        let is_sure = matches!(states, States::Dense(_));
+        let by_positions: Vec<usize> =
+            (0..hirs.len()).filter(|part| !is_sure || asks_for_words(&hirs[*part])).collect();
+        let positions = match by_positions.len() {
+            0 => None,
             _ => {
+                let hirs: Vec<Hir> = by_positions.iter().map(|part| hirs[*part].clone()).collect();
+                let nfa = self::nfa(&hirs, WhichCaptures::None).ok_or(TooLarge)?;
                 let graph = Graph::new(&nfa).ok_or(TooLarge)?;
                 let positions = Positions::new(&graph, looks(nfa.look_set_any(), text));
                 Some(if is_anchored { positions.anchored() } else { positions })
             }
         };
         let filter = if is_anchored { None } else { filter(hirs) };
-        Ok(Automaton { states, filter, doubtful, positions })
+        Ok(Automaton { states, filter, doubtful, positions, by_positions })
     }
 
     /// Nanoseconds for each byte of the field, at most, about.
@@ -153,6 +168,7 @@ impl Automaton {
                 States::Literals(_) | States::None => StatesScratch::None,
             },
             positions: self.positions.as_ref().map(Positions::scratch),
+            found: Bits::new(self.by_positions.len()),
         }
     }
 
@@ -201,9 +217,19 @@ impl Automaton {
         if is_whole && !(is_any && is_doubtful()) {
             return is_any;
         }
-        if let (Some(positions), Some(scratch)) = (&self.positions, &mut scratch.positions) {
+        if !(is_whole && is_any) {
             found.clear();
-            positions.search(scratch, field, start, found);
+        }
+        let AutomatonScratch { positions: positions_scratch, found: exact, .. } = scratch;
+        if let (Some(positions), Some(scratch)) = (&self.positions, positions_scratch) {
+            exact.clear();
+            positions.search(scratch, field, start, exact);
+            for (index, part) in self.by_positions.iter().enumerate() {
+                match exact.contains(index) {
+                    true => _ = found.insert(*part),
+                    false => found.remove(*part),
+                }
+            }
         }
         true
     }

@@ -6,13 +6,13 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, Input, MatchKind};
 
 /// Bytes of the states of one automaton, shared by the shards.
-const STATES_BYTES_MAX: usize = 1024 * 1024;
+const STATES_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Bytes that building them may take, besides.
 const BUILD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// NFA states times the states they make, at most: it bounds the time that building takes.
-const BUILD_WORK_MAX: usize = 32 * 1024 * 1024;
+const BUILD_WORK_MAX: usize = 64 * 1024 * 1024;
 
 /// Patterns that one field may make it report, over all its states.
 const REPORTS_MAX: usize = 32 * 1024;

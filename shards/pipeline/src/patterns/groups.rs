@@ -14,7 +14,7 @@ use super::alphabet::Alphabet;
 use super::automaton::{self, Text, TooLarge};
 use super::graph::Graph;
 use super::looks::bits_of;
-use super::one_pass::OnePass;
+use super::one_pass::{self, OnePass};
 use super::positions::Positions;
 use super::{shape, words};
 
@@ -172,6 +172,9 @@ impl Finder {
 
     /// Nanoseconds for each byte, at most, about: twice back, and once forward.
     fn cost(&self) -> usize {
+        if self.one_pass.as_ref().is_some_and(OnePass::is_final) {
+            return one_pass::STEP_NS;
+        }
         match self.back.words() {
             1 => WALK_NS + self.back.jump_count(),
             _ => 3 * self.back.cost(),

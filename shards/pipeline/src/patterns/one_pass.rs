@@ -9,6 +9,9 @@ use regex_syntax::hir::Hir;
 
 use super::{automaton, shape};
 
+/// Nanoseconds for each byte.
+pub(super) const STEP_NS: usize = 3;
+
 /// Bytes of the tables of a pattern that leaves no choice.
 const ONE_PASS_BYTES_MAX: usize = 256 * 1024;
 
@@ -36,6 +39,11 @@ impl OnePass {
         let config = onepass::DFA::config().size_limit(Some(ONE_PASS_BYTES_MAX));
         let dfa = onepass::DFA::builder().configure(config).build_from_nfa(nfa.clone()).ok()?;
         Some(OnePass { dfa, filter })
+    }
+
+    /// True if it always finds out.
+    pub(super) fn is_final(&self) -> bool {
+        self.filter.is_none()
     }
 
     /// Puts where the groups match into `slots`; false if the pattern does not match, `None` if it
