@@ -244,7 +244,7 @@ impl fmt::Debug for Automaton {
 
 impl States {
     fn new(nfa: &NFA, anchored: Anchored, cache_bytes: usize) -> States {
-        if let Some(dense) = Dense::new(nfa, anchored) {
+        if let Some(dense) = Dense::new(nfa, anchored, cache_bytes) {
             return States::Dense(dense);
         }
         Lazy::new(nfa, anchored, cache_bytes).map_or(States::None, States::Lazy)

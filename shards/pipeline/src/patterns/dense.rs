@@ -5,8 +5,9 @@ use regex_automata::nfa::thompson::NFA;
 use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, Input, MatchKind};
 
-/// Bytes of the states of one automaton, shared by the shards.
-const STATES_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Its states may take so many times the bytes of those that a shard builds as it goes: the shards
+/// share them.
+const STATES_BYTES_SHARE: usize = 2;
 
 /// Bytes that building them may take, besides.
 const BUILD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -34,11 +35,12 @@ pub(super) struct DenseScratch {
 }
 
 impl Dense {
-    /// `None` if there are too many states.
-    pub(super) fn new(nfa: &NFA, anchored: Anchored) -> Option<Dense> {
+    /// `None` if there are too many states. `cache_bytes`: for those that are built later.
+    pub(super) fn new(nfa: &NFA, anchored: Anchored, cache_bytes: usize) -> Option<Dense> {
         let classes = nfa.byte_classes().alphabet_len().next_power_of_two();
         let states_max = BUILD_WORK_MAX / nfa.states().len().max(1);
-        let bytes_max = (states_max * classes * size_of::<u32>()).min(STATES_BYTES_MAX);
+        let bytes_max =
+            (states_max * classes * size_of::<u32>()).min(STATES_BYTES_SHARE * cache_bytes);
         let config = dense::DFA::config()
             .match_kind(MatchKind::All)
             .accelerate(false)
