@@ -7,7 +7,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 
 /// Its states may take so many times the bytes of those that a shard builds as it goes: the shards
 /// share them.
-const STATES_BYTES_SHARE: usize = 2;
+const STATES_BYTES_SHARE: usize = 4;
 
 /// Bytes that building them may take, besides.
 const BUILD_BYTES_MAX: usize = 16 * 1024 * 1024;
