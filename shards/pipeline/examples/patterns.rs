@@ -125,7 +125,7 @@ fn cpu_time() -> Duration {
 
 fn compile(patterns: &[String]) -> PatternSet {
     let compiled = patterns.iter().map(|text| Pattern::compile(text).expect("legal"));
-    PatternSet::with_limits(compiled.enumerate().collect(), AUTOMATON_CACHE_BYTES_MAX, usize::MAX)
+    PatternSet::with_cache_bytes(compiled.enumerate().collect(), AUTOMATON_CACHE_BYTES_MAX)
         .expect("small enough")
 }
 

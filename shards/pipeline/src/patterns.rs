@@ -35,11 +35,14 @@ mod positions;
 mod shape;
 mod words;
 
+use regex_syntax::hir::Hir;
+
 use crate::bits::Bits;
 use alone::Literal;
 use automaton::TooLarge;
 use groups::{Groups, GroupsScratch};
 use pass::{Pass, PassScratch};
+use shape::Plain;
 
 pub use pattern::{PATTERN_BYTES_MAX, PATTERN_NEST_MAX, PATTERN_TEXT_BYTES_MAX, Pattern};
 
@@ -93,36 +96,16 @@ impl PatternSet {
     ///
     /// Errors: one sentence; together they are too large, or could be made to search too long.
     pub fn new(members: Vec<(usize, Pattern)>) -> Result<PatternSet, String> {
-        Self::with_limits(members, AUTOMATON_CACHE_BYTES_MAX, COST_NS_MAX)
-    }
-
-    /// As `new`, with so many bytes for each automaton's states, or as few as it can run with, and
-    /// so many nanoseconds for each byte of a field.
-    ///
-    /// Errors: as `new`.
-    pub fn with_limits(
-        members: Vec<(usize, Pattern)>,
-        cache_bytes: usize,
-        cost_ns_max: usize,
-    ) -> Result<PatternSet, String> {
-        debug_assert!(members.is_sorted_by(|(rule, _), (next, _)| rule < next));
-        let hirs: Vec<_> =
-            members.iter().map(|(_, pattern)| shape::without_captures(&pattern.hir)).collect();
-        let chosen = cost::choose(&hirs);
-        let set = Self::build(&members, hirs, chosen, cache_bytes).map_err(|TooLarge| {
-            "the regexes on one field are too large together; make them simpler, bound their \
-             repetitions lower, or say (?-u) where no Unicode is meant"
-                .to_owned()
-        })?;
+        let set = Self::with_cache_bytes(members, AUTOMATON_CACHE_BYTES_MAX)?;
         let (cost, groups_cost) = (set.cost(), set.groups_cost());
-        if cost > cost_ns_max {
+        if cost > COST_NS_MAX {
             return Err(format!(
                 "a message could make the regexes on one field search for {cost} ns per byte, and \
-                 at most {cost_ns_max} are allowed; use fewer .* and fewer repetitions behind a \
+                 at most {COST_NS_MAX} are allowed; use fewer .* and fewer repetitions behind a \
                  pattern's first word, or fewer patterns"
             ));
         }
-        if groups_cost > GROUPS_COST_NS_MAX && cost_ns_max != usize::MAX {
+        if groups_cost > GROUPS_COST_NS_MAX {
             return Err(format!(
                 "a message could make finding a regex's groups take {groups_cost} ns per byte, and \
                  at most {GROUPS_COST_NS_MAX} are allowed; make it shorter, or start it with ^ and \
@@ -132,12 +115,32 @@ impl PatternSet {
         Ok(set)
     }
 
+    /// A set that may search for any time, with so many bytes for each automaton's states, or as few
+    /// as it can run with.
+    ///
+    /// Errors: one sentence; together they are too large.
+    pub fn with_cache_bytes(
+        members: Vec<(usize, Pattern)>,
+        cache_bytes: usize,
+    ) -> Result<PatternSet, String> {
+        debug_assert!(members.is_sorted_by(|(rule, _), (next, _)| rule < next));
+        let hirs: Vec<_> =
+            members.iter().map(|(_, pattern)| shape::without_captures(&pattern.hir)).collect();
+        Self::build(&members, hirs, cache_bytes).map_err(|TooLarge| {
+            "the regexes on one field are too large together; make them simpler, bound their \
+             repetitions lower, or say (?-u) where no Unicode is meant"
+                .to_owned()
+        })
+    }
+
     fn build(
         members: &[(usize, Pattern)],
-        hirs: Vec<regex_syntax::hir::Hir>,
-        chosen: cost::Chosen,
+        hirs: Vec<Hir>,
         cache_bytes: usize,
     ) -> Result<PatternSet, TooLarge> {
+        let plain: Vec<Option<Plain>> =
+            hirs.iter().map(|hir| shape::plain(&shape::trimmed(hir.clone()))).collect();
+        let chosen = cost::choose(&hirs, &plain);
         let together: Vec<_> =
             chosen.pass.iter().map(|member| (*member, hirs[*member].clone())).collect();
         let pass = match &together[..] {
@@ -145,12 +148,12 @@ impl PatternSet {
             together => Some(Pass::new(together, cache_bytes)?),
         };
         let mut built = Vec::with_capacity(members.len());
-        for ((rule, pattern), (member, hir)) in members.iter().zip(hirs.into_iter().enumerate()) {
-            let plain = shape::plain(&shape::trimmed(hir.clone()));
+        let shapes = hirs.into_iter().zip(plain).enumerate();
+        for ((rule, pattern), (member, (hir, plain))) in members.iter().zip(shapes) {
             let matcher = match plain {
                 _ if pattern.is_always() => Matcher::Always,
                 Some(plain) => Matcher::Literal(Literal::new(plain)),
-                None if together.iter().any(|(in_pass, _)| *in_pass == member) => Matcher::InPass,
+                None if chosen.pass.binary_search(&member).is_ok() => Matcher::InPass,
                 None => Matcher::Alone(Box::new(Pass::new(&[(member, hir)], cache_bytes)?)),
             };
             let groups = || Groups::new(&pattern.hir, pattern.groups().len());

@@ -16,7 +16,7 @@ fn sized(patterns: &[&str], cache_bytes: usize) -> PatternSet {
         let pattern = Pattern::compile(text).unwrap_or_else(|why| panic!("{text}: {why}"));
         (3 * index + 1, pattern.with_groups())
     });
-    PatternSet::with_limits(compiled.collect(), cache_bytes, usize::MAX).expect("small enough")
+    PatternSet::with_cache_bytes(compiled.collect(), cache_bytes).expect("small enough")
 }
 
 /// Runs a set over fields, and the regex crate beside it.

@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
     let count = patterns.len();
     let cache_bytes = usize::from(*cache_kib) * 256;
     let members = patterns.into_iter().enumerate().collect();
-    let Ok(set) = PatternSet::with_limits(members, cache_bytes, usize::MAX) else { return };
+    let Ok(set) = PatternSet::with_cache_bytes(members, cache_bytes) else { return };
     let mut scratch = set.scratch();
     let mut spans = Vec::new();
     for field in parts.take(FIELDS_MAX) {

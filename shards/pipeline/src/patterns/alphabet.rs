@@ -58,7 +58,7 @@ impl Alphabet {
         let mut classes = BTreeSet::new();
         for hir in hirs {
             collect(hir, &mut classes);
-            if hir.properties().look_set().contains_word_unicode() {
+            if shape::asks_for_words(hir) {
                 classes.insert(word_class());
             }
         }
@@ -166,13 +166,12 @@ impl Alphabet {
     /// Translates a pattern; `None` if it reads bytes where others read characters, or characters
     /// for which no byte was left.
     pub(super) fn pattern(&self, hir: &Hir) -> Option<Hir> {
-        let looks = hir.properties().look_set();
         let is_empty_possible = hir.properties().minimum_len() == Some(0);
-        if is_empty_possible && looks.contains_word_ascii() {
+        if is_empty_possible && hir.properties().look_set().contains_word_ascii() {
             // It may match between a character's bytes, which are one byte here.
             return None;
         }
-        let mut is_exact = !(looks.contains_word_unicode() && self.is_word(LETTER_SHARED));
+        let mut is_exact = !(shape::asks_for_words(hir) && self.is_word(LETTER_SHARED));
         let hir = self.translated(hir, &mut is_exact)?;
         is_exact.then_some(hir)
     }

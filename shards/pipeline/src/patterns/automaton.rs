@@ -28,7 +28,7 @@ use super::lazy::{EARNED_NS, Lazy, LazyScratch};
 use super::literals::Literals;
 use super::looks::Looks;
 use super::positions::{Positions, PositionsScratch};
-use super::shape::{self, Plain};
+use super::shape;
 use crate::bits::Bits;
 
 /// Bytes that the patterns of one automaton compile to, at most.
@@ -56,7 +56,7 @@ pub(super) struct Automaton {
     /// Finds where each match starts.
     filter: Option<Prefilter>,
     /// Those that the states find, and that are not matches for that alone.
-    doubtful: Option<Bits>,
+    doubtful: Bits,
     positions: Option<Positions>,
     /// The patterns that are searched by positions: all, or the doubtful ones where all else is sure.
     by_positions: Vec<usize>,
@@ -99,37 +99,29 @@ impl Automaton {
         cache_bytes: usize,
     ) -> Result<Automaton, TooLarge> {
         if let Some(literals) = literals(hirs, is_anchored) {
-            let states = States::Literals(literals);
             return Ok(Automaton {
-                states,
+                states: States::Literals(literals),
                 filter: None,
-                doubtful: None,
+                doubtful: Bits::default(),
                 positions: None,
                 by_positions: Vec::new(),
             });
         }
         let anchored = if is_anchored { Anchored::Yes } else { Anchored::No };
-        let nfa = nfa(hirs, WhichCaptures::None).ok_or(TooLarge)?;
-        let asks_for_words = |hir: &Hir| hir.properties().look_set().contains_word_unicode();
-        let is_doubtful = hirs.iter().any(asks_for_words);
-        let states = if is_doubtful {
-            let bare: Vec<Hir> = hirs.iter().map(shape::without_words).collect();
-            States::new(
-                &self::nfa(&bare, WhichCaptures::None).ok_or(TooLarge)?,
-                anchored,
-                cache_bytes,
-            )
-        } else {
-            States::new(&nfa, anchored, cache_bytes)
-        };
-        let mut doubtful = is_doubtful.then(|| Bits::new(hirs.len()));
-        if let Some(doubtful) = &mut doubtful {
-            let those = hirs.iter().enumerate().filter(|(_, hir)| asks_for_words(hir));
-            those.for_each(|(part, _)| _ = doubtful.insert(part));
+        let bare: Vec<Hir> = hirs.iter().map(shape::without_words).collect();
+        let nfa = nfa(&bare, WhichCaptures::None).ok_or(TooLarge)?;
+        let states = States::new(&nfa, anchored, cache_bytes);
+        let mut doubtful = Bits::new(hirs.len());
+        let mut by_positions = Vec::new();
+        for (part, hir) in hirs.iter().enumerate() {
+            let is_doubtful = shape::asks_for_words(hir);
+            if is_doubtful {
+                doubtful.insert(part);
+            }
+            if is_doubtful || !matches!(states, States::Dense(_)) {
+                by_positions.push(part);
+            }
         }
-        let is_sure = matches!(states, States::Dense(_));
-        let by_positions: Vec<usize> =
-            (0..hirs.len()).filter(|part| !is_sure || asks_for_words(&hirs[*part])).collect();
         let positions = match by_positions.len() {
             0 => None,
             _ => {
@@ -213,8 +205,7 @@ impl Automaton {
             _ => false,
         };
         let is_any = left < part_count;
-        let is_doubtful = || self.doubtful.as_ref().is_some_and(|doubtful| doubtful.meets(found));
-        if is_whole && !(is_any && is_doubtful()) {
+        if is_whole && !(is_any && self.doubtful.meets(found)) {
             return is_any;
         }
         if !(is_whole && is_any) {
@@ -256,18 +247,8 @@ fn literals(hirs: &[Hir], is_anchored: bool) -> Option<Literals> {
     if hirs.len() < LITERALS_MIN {
         return None;
     }
-    let plain: Option<Vec<Plain>> = hirs.iter().map(shape::plain).collect();
-    let plain = plain?;
-    let text = |plain: &'_ Plain| -> Option<_> {
-        match plain {
-            Plain::Starts(text) if is_anchored => Some(text.clone()),
-            Plain::Contains(text) if !is_anchored => Some(text.clone()),
-            _ => None,
-        }
-    };
-    let texts: Option<Vec<Box<[u8]>>> = plain.iter().map(text).collect();
-    let texts = texts?;
-    Literals::new(&texts.iter().map(|text| &text[..]).collect::<Vec<_>>(), is_anchored)
+    let texts: Option<Vec<Box<[u8]>>> = hirs.iter().map(shape::literal).collect();
+    Literals::new(&texts?, is_anchored)
 }
 
 /// Patterns as one NFA; `None` if they are too large.

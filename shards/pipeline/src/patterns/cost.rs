@@ -24,10 +24,12 @@ pub(super) struct Chosen {
 }
 
 /// Chooses for those that start with `^`, for those that start with a literal, and for the rest.
-pub(super) fn choose(hirs: &[Hir]) -> Chosen {
+/// `plain`: what each is, if it is no more than a literal.
+pub(super) fn choose(hirs: &[Hir], plain: &[Option<Plain>]) -> Chosen {
     let mut chosen = Chosen::default();
     let mut kinds = [(0, ANCHORED_PASS_NS), (0, FILTERED_PASS_NS), (0, SEARCHED_PASS_NS)];
-    let kind_of: Vec<Option<(usize, u64)>> = hirs.iter().map(kind_and_cost).collect();
+    let kind_of: Vec<Option<(usize, u64)>> =
+        hirs.iter().zip(plain).map(|(hir, plain)| kind_and_cost(hir, plain.as_ref())).collect();
     for (kind, cost) in kind_of.iter().flatten() {
         kinds[*kind].0 += cost;
     }
@@ -38,11 +40,11 @@ pub(super) fn choose(hirs: &[Hir]) -> Chosen {
     chosen
 }
 
-fn kind_and_cost(hir: &Hir) -> Option<(usize, u64)> {
+fn kind_and_cost(hir: &Hir, plain: Option<&Plain>) -> Option<(usize, u64)> {
     if shape::is_always(hir) {
         return None;
     }
-    Some(match shape::plain(&shape::trimmed(hir.clone())) {
+    Some(match plain {
         Some(Plain::Starts(_) | Plain::Equals(_)) => (0, LITERAL_AT_EDGE_NS),
         Some(Plain::Ends(_)) => (2, LITERAL_AT_EDGE_NS),
         Some(Plain::Contains(_)) => (1, LITERAL_NS),

@@ -1,8 +1,11 @@
 //! An automaton whose states are all built at the start: patterns that have few of them.
 
-use regex_automata::dfa::{Automaton as _, dense};
+use std::collections::HashSet;
+
+use regex_automata::dfa::{Automaton as _, StartKind, dense};
 use regex_automata::nfa::thompson::NFA;
 use regex_automata::util::primitives::StateID;
+use regex_automata::util::start;
 use regex_automata::{Anchored, Input, MatchKind};
 
 /// Its states may take so many times the bytes of those that a shard builds as it goes: the shards
@@ -45,15 +48,14 @@ impl Dense {
             .match_kind(MatchKind::All)
             .accelerate(false)
             .start_kind(match anchored {
-                Anchored::No => regex_automata::dfa::StartKind::Unanchored,
-                _ => regex_automata::dfa::StartKind::Anchored,
+                Anchored::No => StartKind::Unanchored,
+                _ => StartKind::Anchored,
             })
             .dfa_size_limit(Some(bytes_max))
             .determinize_size_limit(Some(BUILD_BYTES_MAX));
         let dfa = dense::Builder::new().configure(config).build_from_nfa(nfa).ok()?;
-        let dense = Dense { state_count: 0, dfa, anchored };
-        let (state_count, report_count) = dense.count()?;
-        (report_count <= REPORTS_MAX).then_some(Dense { state_count, ..dense })
+        let (state_count, report_count) = count(&dfa, anchored)?;
+        (report_count <= REPORTS_MAX).then_some(Dense { dfa, anchored, state_count })
     }
 
     pub(super) fn scratch(&self) -> DenseScratch {
@@ -101,41 +103,40 @@ impl Dense {
         if !self.dfa.is_match_state(state) {
             return true;
         }
-        let reported = &mut scratch.reported[self.index(state)];
+        let reported = &mut scratch.reported[index(&self.dfa, state)];
         if std::mem::replace(reported, scratch.now) == scratch.now {
             return true;
         }
         (0..self.dfa.match_len(state))
             .all(|index| found(self.dfa.match_pattern(state, index).as_usize()))
     }
+}
 
-    fn index(&self, state: StateID) -> usize {
-        state.as_usize() >> self.dfa.stride2()
-    }
+fn index(dfa: &dense::DFA<Vec<u32>>, state: StateID) -> usize {
+    state.as_usize() >> dfa.stride2()
+}
 
-    /// States, by their greatest number, and the patterns that all match states report.
-    fn count(&self) -> Option<(usize, usize)> {
-        let mut seen = std::collections::HashSet::new();
-        let mut states = Vec::new();
-        for before in [None].into_iter().chain((0..=u8::MAX).map(Some)) {
-            let config = regex_automata::util::start::Config::new();
-            let config = config.anchored(self.anchored).look_behind(before);
-            states.push(self.dfa.start_state(&config).ok()?);
-        }
-        let classes: Vec<u8> =
-            self.dfa.byte_classes().representatives(..).filter_map(|unit| unit.as_u8()).collect();
-        let (mut last, mut reports) = (0, 0);
-        while let Some(state) = states.pop() {
-            if !seen.insert(state) {
-                continue;
-            }
-            last = last.max(self.index(state));
-            if self.dfa.is_match_state(state) {
-                reports += self.dfa.match_len(state);
-            }
-            states.extend(classes.iter().map(|byte| self.dfa.next_state(state, *byte)));
-            states.push(self.dfa.next_eoi_state(state));
-        }
-        Some((last + 1, reports))
+/// States, by their greatest number, and the patterns that all match states report.
+fn count(dfa: &dense::DFA<Vec<u32>>, anchored: Anchored) -> Option<(usize, usize)> {
+    let mut seen = HashSet::new();
+    let mut states = Vec::new();
+    for before in [None].into_iter().chain((0..=u8::MAX).map(Some)) {
+        let config = start::Config::new().anchored(anchored).look_behind(before);
+        states.push(dfa.start_state(&config).ok()?);
     }
+    let classes: Vec<u8> =
+        dfa.byte_classes().representatives(..).filter_map(|unit| unit.as_u8()).collect();
+    let (mut last, mut reports) = (0, 0);
+    while let Some(state) = states.pop() {
+        if !seen.insert(state) {
+            continue;
+        }
+        last = last.max(index(dfa, state));
+        if dfa.is_match_state(state) {
+            reports += dfa.match_len(state);
+        }
+        states.extend(classes.iter().map(|byte| dfa.next_state(state, *byte)));
+        states.push(dfa.next_eoi_state(state));
+    }
+    Some((last + 1, reports))
 }

@@ -97,20 +97,13 @@ impl Groups {
             false => Some(Finder::new(ascii, Text::Ascii)?),
         };
         let alphabet = Alphabet::new([hir].into_iter());
-        Ok(match alphabet.pattern(hir) {
-            Some(translated) => Groups {
-                ascii,
-                other: Finder::new(translated, Text::Letters(&alphabet))?,
-                alphabet: Some(alphabet),
-                group_count,
-            },
-            None => Groups {
-                ascii,
-                other: Finder::new(hir.clone(), Text::Bytes)?,
-                alphabet: None,
-                group_count,
-            },
-        })
+        let (other, alphabet) = match alphabet.pattern(hir) {
+            Some(translated) => {
+                (Finder::new(translated, Text::Letters(&alphabet))?, Some(alphabet))
+            }
+            None => (Finder::new(hir.clone(), Text::Bytes)?, None),
+        };
+        Ok(Groups { ascii, other, alphabet, group_count })
     }
 
     /// Nanoseconds for each byte of a field, at most, about.
@@ -135,9 +128,11 @@ impl Groups {
                 alphabet.translate(field, &mut translated);
                 let is_found = self.other.find(scratch, &translated);
                 scratch.translated = translated;
-                Alphabet::offsets(field, &mut scratch.offsets);
-                let offset = |slot: NonMaxUsize| NonMaxUsize::new(scratch.offsets[slot.get()]);
-                scratch.slots.iter_mut().for_each(|slot| *slot = slot.and_then(offset));
+                if is_found {
+                    Alphabet::offsets(field, &mut scratch.offsets);
+                    let offset = |slot: NonMaxUsize| NonMaxUsize::new(scratch.offsets[slot.get()]);
+                    scratch.slots.iter_mut().for_each(|slot| *slot = slot.and_then(offset));
+                }
                 is_found
             }
         };

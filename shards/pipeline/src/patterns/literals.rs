@@ -24,7 +24,7 @@ enum States {
 
 impl Literals {
     /// `None` if many of them end with each other.
-    pub(super) fn new(literals: &[&[u8]], is_anchored: bool) -> Option<Literals> {
+    pub(super) fn new(literals: &[Box<[u8]>], is_anchored: bool) -> Option<Literals> {
         let (anchored, start_kind) = match is_anchored {
             true => (Anchored::Yes, StartKind::Anchored),
             false => (Anchored::No, StartKind::Unanchored),

@@ -4,7 +4,7 @@ use regex_syntax::hir::Hir;
 
 use super::alphabet::Alphabet;
 use super::automaton::{Automaton, AutomatonScratch, LITERALS_MIN, Text, TooLarge};
-use super::shape::{self, Plain};
+use super::shape;
 use crate::bits::Bits;
 
 /// Nanoseconds that translating a byte takes.
@@ -76,15 +76,17 @@ impl Pass {
 
     /// Automatons whose states are built as fields lead to them.
     pub(super) fn lazy_count(&self) -> usize {
-        let all = [&self.ascii, &self.letters, &self.bytes].into_iter().flatten();
-        all.filter(|group| group.automaton.is_lazy()).count()
+        self.groups().filter(|group| group.automaton.is_lazy()).count()
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        [&self.ascii, &self.letters, &self.bytes].into_iter().flatten()
     }
 
     pub(super) fn scratch(&self) -> PassScratch {
         let scratches =
             |groups: &[Group]| groups.iter().map(|group| group.automaton.scratch()).collect();
-        let all = [&self.ascii, &self.letters, &self.bytes].into_iter().flatten();
-        let parts_max = all.map(|group| group.rules.len()).max();
+        let parts_max = self.groups().map(|group| group.rules.len()).max();
         PassScratch {
             ascii: scratches(&self.ascii),
             letters: scratches(&self.letters),
@@ -156,10 +158,9 @@ fn groups(parts: Parts, text: Text<'_>, cache_bytes: usize) -> Result<Vec<Group>
 
 /// Patterns that are literals, if they are many, and all others.
 fn literals(parts: Parts) -> (Parts, Parts) {
-    let is_literal =
-        |hir: &Hir| matches!(shape::plain(hir), Some(Plain::Starts(_) | Plain::Contains(_)));
-    match parts.iter().filter(|(_, hir)| is_literal(hir)).count() {
+    let is_literal = |(_, hir): &(usize, Hir)| shape::literal(hir).is_some();
+    match parts.iter().filter(|part| is_literal(part)).count() {
         0..LITERALS_MIN => (Vec::new(), parts),
-        _ => parts.into_iter().partition(|(_, hir)| is_literal(hir)),
+        _ => parts.into_iter().partition(is_literal),
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Positions {
     ends: Vec<u64>,
     ends_if: Vec<(LookBits, Vec<Term>)>,
     empties: Vec<(LookBits, u32)>,
-    /// By position, each pattern's number; and by pattern, its positions.
+    /// By position, each pattern's number.
     part_of: Vec<u32>,
     looks: Looks,
     /// All matches start at the field's start.
@@ -143,14 +143,14 @@ impl Positions {
         open.fill(u64::MAX);
         for at in start..=field.len() {
             let looks = self.looks.at(field, at);
-            for (_, terms) in self.ends_if.iter().filter(|(asked, _)| asked & !looks == 0) {
+            for terms in held(&self.ends_if, looks) {
                 for Term { word, bits } in terms {
                     let ended = now[*word] & bits & open[*word];
                     self.report(*word, ended, found);
                     open[*word] &= !ended;
                 }
             }
-            for (_, part) in self.empties.iter().filter(|(asked, _)| asked & !looks == 0) {
+            for part in held(&self.empties, looks) {
                 found.insert(*part as usize);
             }
             let Some(byte) = field.get(at) else { return };
@@ -193,9 +193,9 @@ impl Positions {
             self.step(&behind[..words], now, &self.ends, field[at], self.looks.at(field, at + 1));
             let looks = self.looks.at(field, at);
             let ended = |terms: &[Term]| terms.iter().any(|term| now[term.word] & term.bits != 0);
-            let mut ends_if = self.ends_if.iter().filter(|(asked, _)| asked & !looks == 0);
+            let mut ends_if = held(&self.ends_if, looks);
             if now.iter().zip(&self.ends).any(|(now, ends)| now & ends != 0)
-                || ends_if.any(|(_, terms)| ended(terms))
+                || ends_if.any(|terms| ended(terms))
                 || self.is_empty_match(field, at)
             {
                 first = Some(at);
@@ -219,30 +219,29 @@ impl Positions {
         let mut now = kept[end - start];
         let mut looks = if LOOKS { self.looks.at(field, end) } else { 0 };
         for (at, (byte, kept)) in (start..end).zip(field[start..end].iter().zip(kept)).rev() {
-            let mut next = now << 1 & one | now << 2 & two | now & same | starts;
+            let mut next = words::reached(now, 0, one, two, same) | starts;
             for Jump { from, to } in &self.jumps {
                 next |= u64::from(now & from.bits != 0).wrapping_neg() & to.bits;
             }
             let mut ends = ends;
             let mut is_empty = false;
             if LOOKS {
-                let is_held = |asked: LookBits| asked & !looks == 0;
-                for (_, shifts) in self.shifts_if.iter().filter(|(asked, _)| is_held(*asked)) {
+                for shifts in held(&self.shifts_if, looks) {
                     let Shifts { one, two, same } = shifts;
-                    next |= now << 1 & one[0] | now << 2 & two[0] | now & same[0];
+                    next |= words::reached(now, 0, one[0], two[0], same[0]);
                 }
-                for (_, terms) in self.starts_if.iter().filter(|(asked, _)| is_held(*asked)) {
+                for terms in held(&self.starts_if, looks) {
                     terms.iter().for_each(|term| next |= term.bits);
                 }
-                for (_, jumps) in self.jumps_if.iter().filter(|(asked, _)| is_held(*asked)) {
+                for jumps in held(&self.jumps_if, looks) {
                     let reached = jumps.iter().filter(|jump| now & jump.from.bits != 0);
                     reached.for_each(|jump| next |= jump.to.bits);
                 }
                 looks = self.looks.at(field, at);
-                for (_, terms) in self.ends_if.iter().filter(|(asked, _)| asked & !looks == 0) {
+                for terms in held(&self.ends_if, looks) {
                     terms.iter().for_each(|term| ends |= term.bits);
                 }
-                is_empty = self.empties.iter().any(|(asked, _)| asked & !looks == 0);
+                is_empty = held(&self.empties, looks).next().is_some();
             }
             now = next & self.rows[usize::from(self.row_of[usize::from(*byte)])];
             *kept = now;
@@ -256,7 +255,7 @@ impl Positions {
     /// True if a pattern matches nothing at all at `at`.
     pub(super) fn is_empty_match(&self, field: &[u8], at: usize) -> bool {
         let looks = self.looks.at(field, at);
-        self.empties.iter().any(|(asked, _)| asked & !looks == 0)
+        held(&self.empties, looks).next().is_some()
     }
 
     /// Looks that hold before the byte at `at`.
@@ -277,14 +276,14 @@ impl Positions {
         let row = usize::from(self.row_of[usize::from(byte)]) * self.words;
         let row = &self.rows[row..row + self.words];
         words::shift(now, next, &self.shifts, &self.starts, row);
-        for (_, shifts) in self.shifts_if.iter().filter(|(asked, _)| asked & !looks == 0) {
+        for shifts in held(&self.shifts_if, looks) {
             words::shift_more(now, next, shifts, row);
         }
-        for (_, terms) in self.starts_if.iter().filter(|(asked, _)| asked & !looks == 0) {
+        for terms in held(&self.starts_if, looks) {
             terms.iter().for_each(|term| next[term.word] |= term.bits & row[term.word]);
         }
         words::jump(now, next, &self.jumps, row);
-        for (_, jumps) in self.jumps_if.iter().filter(|(asked, _)| asked & !looks == 0) {
+        for jumps in held(&self.jumps_if, looks) {
             words::jump(now, next, jumps, row);
         }
         let (mut live, mut ended) = (0, 0);
@@ -343,6 +342,11 @@ impl Positions {
         let index = place(&mut self.jumps_if, looks, Vec::new);
         &mut self.jumps_if[index].1
     }
+}
+
+/// What stands in a list under looks that all hold.
+fn held<T>(list: &[(LookBits, T)], looks: LookBits) -> impl Iterator<Item = &T> {
+    list.iter().filter(move |(asked, _)| asked & !looks == 0).map(|(_, held)| held)
 }
 
 /// Where some looks stand in a list; they are put there if they are not.

@@ -31,6 +31,11 @@ pub(super) fn is_anchored(hir: &Hir) -> bool {
     hir.properties().look_set_prefix().contains(Look::Start)
 }
 
+/// True for a pattern that asks for Unicode's word boundaries, which no automaton can have.
+pub(super) fn asks_for_words(hir: &Hir) -> bool {
+    hir.properties().look_set().contains_word_unicode()
+}
+
 /// The pattern as it works on ASCII alone: the same answers for each such field, without Unicode's
 /// large tables, and with word boundaries that a DFA can have.
 pub(super) fn ascii(hir: &Hir) -> Hir {
@@ -193,6 +198,14 @@ pub(super) fn plain(hir: &Hir) -> Option<Plain> {
             literal(text).map(Plain::Equals)
         }
         _ => None,
+    }
+}
+
+/// The text that a trimmed pattern looks for at the field's start, or anywhere, if it is no more.
+pub(super) fn literal(hir: &Hir) -> Option<Box<[u8]>> {
+    match plain(hir)? {
+        Plain::Starts(text) | Plain::Contains(text) => Some(text),
+        Plain::Ends(_) | Plain::Equals(_) => None,
     }
 }
 

@@ -33,6 +33,15 @@ impl Shifts {
     }
 }
 
+/// Of one word's positions, those that are reached by a shift. `before`: the word before `now`;
+/// `one`, `two` and `same` are the word's of `Shifts`.
+#[inline]
+pub(super) fn reached(now: u64, before: u64, one: u64, two: u64, same: u64) -> u64 {
+    let by_one = now << 1 | before >> (WORD_BITS - 1);
+    let by_two = now << 2 | before >> (WORD_BITS - 2);
+    by_one & one | by_two & two | now & same
+}
+
 /// The positions of `row` that are reached by a shift, or started.
 #[inline]
 pub(super) fn shift(now: &[u64], next: &mut [u64], shifts: &Shifts, starts: &[u64], row: &[u64]) {
@@ -41,15 +50,13 @@ pub(super) fn shift(now: &[u64], next: &mut [u64], shifts: &Shifts, starts: &[u6
     if let ([now], [next], [starts], [row]) = (now, &mut *next, starts, row)
         && let ([one], [two], [same]) = (&one[..], &two[..], &same[..])
     {
-        *next = (now << 1 & one | now << 2 & two | now & same | starts) & row;
+        *next = (reached(*now, 0, *one, *two, *same) | starts) & row;
         return;
     }
     let (next, starts, row) = (&mut next[..words], &starts[..words], &row[..words]);
     let (one, two, same) = (&one[..words], &two[..words], &same[..words]);
     let shifted = |now: u64, before: u64, word: usize| {
-        let by_one = now << 1 | before >> (WORD_BITS - 1);
-        let by_two = now << 2 | before >> (WORD_BITS - 2);
-        by_one & one[word] | by_two & two[word] | now & same[word] | starts[word]
+        reached(now, before, one[word], two[word], same[word]) | starts[word]
     };
     next[0] = shifted(now[0], 0, 0) & row[0];
     for word in 1..words {
@@ -61,11 +68,8 @@ pub(super) fn shift(now: &[u64], next: &mut [u64], shifts: &Shifts, starts: &[u6
 pub(super) fn shift_more(now: &[u64], next: &mut [u64], shifts: &Shifts, row: &[u64]) {
     let mut before = 0;
     for (word, now) in now.iter().enumerate() {
-        let by_one = now << 1 | before >> (WORD_BITS - 1);
-        let by_two = now << 2 | before >> (WORD_BITS - 2);
-        let reached =
-            by_one & shifts.one[word] | by_two & shifts.two[word] | now & shifts.same[word];
-        next[word] |= reached & row[word];
+        let Shifts { one, two, same } = shifts;
+        next[word] |= reached(*now, before, one[word], two[word], same[word]) & row[word];
         before = *now;
     }
 }
