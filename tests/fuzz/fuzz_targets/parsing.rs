@@ -41,10 +41,17 @@ fn check(frame: &[u8]) {
     }
     let bounds = frame.as_ptr_range();
     let hostname = message.hostname.filter(|host| host.as_ptr() != PEER.as_ptr());
+    // Cisco's devices name themselves before the time, all others behind it.
+    let is_named_first = matches!(
+        (hostname, message.timestamp),
+        (Some(host), Some(time)) if host.as_ptr() < time.as_ptr()
+    );
+    let (first, second) =
+        if is_named_first { (hostname, message.timestamp) } else { (message.timestamp, hostname) };
     // In the frame's order, and none reaches into the next.
     let fields = [
-        message.timestamp,
-        hostname,
+        first,
+        second,
         message.app_name,
         message.procid,
         message.msgid,
