@@ -20,7 +20,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use corndog_pipeline::expression::{Answer, Expression};
-use corndog_pipeline::json::{Document, NotJson, PathSet, PathSetBuilder, escape};
+use corndog_pipeline::json::{Document, NotJson, PathSet, PathSetBuilder, Steps, escape};
 use corndog_pipeline::merge::{Leaf, Merge};
 use serde_json::{Value, json};
 
@@ -61,9 +61,11 @@ impl Field {
     fn path(&mut self, field: &[u8]) {
         self.document.clear();
         let (paths, document) = (&self.paths, &mut self.document);
+        let mut steps = Steps::new(field.len(), Steps::PER_BYTE_MAX);
         self.is_too_costly = false;
         for expression in &self.expressions {
-            let answer = expression.evaluate(paths, document, black_box(field), &mut self.value);
+            let field = black_box(field);
+            let answer = expression.evaluate(paths, document, field, &mut steps, &mut self.value);
             self.is_too_costly |= black_box(answer) == Answer::NotJson(NotJson::TooCostly);
         }
     }

@@ -13,7 +13,8 @@
 
 use corndog_pipeline::message::Message;
 use corndog_pipeline::payload;
-use corndog_pipeline::template::{Context, Groups, Scope, Template, Variables};
+use corndog_pipeline::structured_data::{SdNames, SdValues};
+use corndog_pipeline::template::{Context, Groups, Scope, Sd, Template, Variables};
 use corndog_pipeline::time::{self, TimeText};
 use std::hint::black_box;
 use std::time::Instant;
@@ -77,9 +78,13 @@ fn rendering(name: &str, text: &str, frame: &str) {
     };
     let message = Message::parse(frame.as_bytes(), b"192.0.2.7");
     let context = context();
+    let names = SdNames::new(template.sd_params());
+    let mut values = SdValues::default();
+    values.read(&names, message.structured_data);
     let variables = Variables {
         message: &message,
         context: &context,
+        sd: Sd { names: &names, values: &values },
         iso8601: b"2026-02-11T22:14:16.000000Z",
         groups: Some(Groups { field: b"user=root", spans: &[Some((0, 9)), Some((5, 9))] }),
         value: None,

@@ -6,8 +6,9 @@ use crate::merge::{Merge, MergeRefused};
 use crate::message::Message;
 use crate::payload;
 use crate::record::{HEADERS_BYTES_MAX, Origin, Record, dead_letter, push_header};
+use crate::rule::At;
 use crate::rules::{PayloadFormat, RecordTime, SampleConfig};
-use crate::ruleset::{At, RuleSet, Verdict};
+use crate::ruleset::{RuleSet, Verdict};
 use crate::sample::{Sampled, Share};
 use crate::template::{Context, Groups, Template, Variables};
 use crate::time::{self, TimeText};
@@ -392,6 +393,7 @@ impl<'a> At<'a, '_> {
         Variables {
             message: self.message,
             context: self.context,
+            sd: self.sd,
             iso8601: time.text(),
             groups: self.rule.groups.map(|_| Groups { field: self.field, spans }),
             value,

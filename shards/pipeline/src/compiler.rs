@@ -1,17 +1,20 @@
 //! Rules as they were typed, compiled to what is evaluated; every mistake is found here.
 
 use crate::actions::{Action, Forward, Topic};
-use crate::bits::Bits;
 use crate::expression::Expression;
 use crate::json::PathSetBuilder;
 use crate::merge::{Leaf, Merge};
 use crate::patterns::{Pattern, PatternSet};
+use crate::plan::{plan_search, sd_rules, steps_per_byte};
+use crate::rule::{FieldPlan, Matcher, Rule};
 use crate::rules::{
     ActionConfig, Field, ForwardConfig, MatcherConfig, PayloadFormat, RoutingConfig, RuleConfig,
 };
-use crate::ruleset::{FieldPlan, Matcher, Routing, Rule, RuleSet};
+use crate::ruleset::{Routing, RuleSet};
+use crate::structured_data::SdNames;
 use crate::template::{Scope, Template};
 use crate::topics::{self, TopicPolicy};
+use crate::waiting::Waiting;
 
 /// Compiles rules one by one, and collects what they share.
 pub(crate) struct Compiler<'c> {
@@ -19,6 +22,8 @@ pub(crate) struct Compiler<'c> {
     fields: Vec<FieldRules>,
     configured_topics: Vec<String>,
     sample_count: usize,
+    /// SD-IDs and PARAM-NAMEs that templates name.
+    sd_params: Vec<(String, String)>,
 }
 
 /// What the rules want of one field, so far.
@@ -35,6 +40,7 @@ impl<'c> Compiler<'c> {
             fields: Vec::new(),
             configured_topics: Vec::new(),
             sample_count: 0,
+            sd_params: Vec::new(),
         };
         compiler.field(&Field::Msg);
         compiler
@@ -64,18 +70,30 @@ impl<'c> Compiler<'c> {
         let mut named = |name: &Option<String>| name.as_ref().map(|name| self.configured(name));
         let (fallback, dead_letter, unmatched) =
             (named(&routing.fallback), named(&routing.dead_letter), named(&routing.unmatched));
-        let plan = |field: FieldRules| {
-            let patterns = PatternSet::new(field.patterns)?;
-            Ok(FieldPlan { field: field.field, patterns, paths: field.paths.build() })
+        let matched = self.fields.iter().filter_map(|rules| rules.field.sd_param());
+        let templated = self.sd_params.iter().map(|(id, param)| (&**id, &**param));
+        let sd_names = SdNames::new(matched.chain(templated));
+        let plan = |FieldRules { field, paths, patterns }: FieldRules| {
+            let sd_param = field.sd_param();
+            let sd_param =
+                sd_param.and_then(|(id, param)| sd_names.find(id.as_bytes(), param.as_bytes()));
+            let patterns = PatternSet::new(patterns)?;
+            let (paths, path_rules) = (paths.build(), Waiting::default());
+            Ok(FieldPlan { field, sd_param, patterns, paths, path_rules })
         };
-        let fields: Vec<FieldPlan> =
+        let mut fields: Vec<FieldPlan> =
             self.fields.into_iter().map(plan).collect::<Result<_, String>>()?;
-        let first_candidates = plan_search(&fields, &mut rules);
+        let steps_per_byte = steps_per_byte(&fields, &rules)?;
+        let mut first_candidates = plan_search(&mut fields, &mut rules);
+        let sd_rules = sd_rules(&fields, &rules, &mut first_candidates);
         Ok(RuleSet {
             rules,
             fields,
             msg: 0,
+            sd_names,
             first_candidates,
+            sd_rules,
+            steps_per_byte,
             sample_count: self.sample_count,
             routing: Routing {
                 policy: TopicPolicy { allow: routing.allow.clone(), distinct: routing.distinct },
@@ -138,7 +156,9 @@ impl<'c> Compiler<'c> {
             "" => (index + 1).to_string(),
             name => name.to_owned(),
         };
-        Ok(Rule { name, field, matcher, actions, groups, needs_time: needs.time })
+        let needs_sd = !needs.sd_params.is_empty();
+        self.sd_params.append(&mut needs.sd_params);
+        Ok(Rule { name, field, matcher, actions, groups, needs_time: needs.time, needs_sd })
     }
 
     fn action(
@@ -238,34 +258,13 @@ impl<'c> Compiler<'c> {
     }
 }
 
-/// Which rules are looked at before any pass, and which are in one.
-fn plan_search(fields: &[FieldPlan], rules: &mut [Rule]) -> Bits {
-    let mut is_alone: Vec<bool> = rules.iter().map(Rule::needs_no_pattern).collect();
-    for plan in fields {
-        for (rule, _) in plan.patterns.alone() {
-            is_alone[rule] = true;
-        }
-    }
-    let mut first = Bits::new(rules.len());
-    for (index, rule) in rules.iter_mut().enumerate() {
-        if let Matcher::Pattern { is_in_pass, .. } = &mut rule.matcher {
-            *is_in_pass = !is_alone[index];
-        }
-        if is_alone[index] {
-            first.insert(index);
-        }
-    }
-    for trigger in fields.iter().filter_map(|plan| plan.patterns.pass()) {
-        first.insert(trigger);
-    }
-    first
-}
-
 /// What the templates of one rule name.
 #[derive(Debug, Default)]
 struct Needs {
     groups: bool,
     time: bool,
+    /// SD-IDs and PARAM-NAMEs.
+    sd_params: Vec<(String, String)>,
 }
 
 impl Needs {
@@ -273,13 +272,9 @@ impl Needs {
         let template = Template::compile(text, scope)?;
         self.groups |= template.has_groups();
         self.time |= template.needs_time();
+        let owned = |(id, param): (&str, &str)| (id.to_owned(), param.to_owned());
+        self.sd_params.extend(template.sd_params().map(owned));
         Ok(template)
-    }
-}
-
-impl Rule {
-    fn needs_no_pattern(&self) -> bool {
-        !matches!(self.matcher, Matcher::Pattern { .. })
     }
 }
 

@@ -23,8 +23,10 @@ use std::sync::Arc;
 pub use members::{Elements, Members};
 pub use paths::{PathIndex, PathSet, PathSetBuilder, Step};
 pub use text::{escape, string};
-pub use tree::Tree;
-pub(crate) use tree::{Steps, TEXT_BYTES_PER_STEP, TooCostly, parse};
+pub(crate) use tree::{
+    BYTES_MIN, STEP_NS, STEPS_PER_EXPRESSION, TEXT_BYTES_PER_STEP, TooCostly, parse,
+};
+pub use tree::{Steps, Tree};
 
 use crate::expression::Constants;
 
@@ -94,13 +96,15 @@ pub struct Document {
     places: Vec<Place>,
     /// Values noted so far, in all messages: places of earlier messages are told apart by it.
     occurrences: u64,
+    /// What it was when the field began.
+    occurrences_before: u64,
+    /// Paths that have a value in the field, each once.
+    found: Vec<usize>,
     /// While it reads: the open objects and arrays in which values are wanted.
     levels: [scan::Level; DEPTH_MAX],
     /// A key without its escapes.
     key: Vec<u8>,
     tree: Option<Result<Arc<jmespath::Variable>, NotJson>>,
-    /// What expressions on `tree` may still cost.
-    steps: Steps,
     constants: Constants,
     /// For whoever merges into this field.
     pub(crate) splice: crate::merge::Scratch,
@@ -112,10 +116,11 @@ impl Default for Document {
             outcome: None,
             places: Vec::new(),
             occurrences: 0,
+            occurrences_before: 0,
+            found: Vec::new(),
             levels: [scan::Level::default(); DEPTH_MAX],
             key: Vec::new(),
             tree: None,
-            steps: Steps::default(),
             constants: Constants::default(),
             splice: crate::merge::Scratch::default(),
         }
@@ -134,6 +139,11 @@ impl Document {
         self.tree = None;
     }
 
+    /// True if the field was read since the last `clear`.
+    pub fn is_read(&self) -> bool {
+        self.outcome.is_some()
+    }
+
     /// Reads the field, unless it was read since the last `clear`.
     ///
     /// Cost:   one pass; no allocation once warmed up.
@@ -145,9 +155,18 @@ impl Document {
         if self.places.len() < paths.count() {
             self.places.resize(paths.count(), Place::default());
         }
+        self.occurrences_before = self.occurrences;
+        self.found.clear();
         let outcome = scan::scan(field, paths, self);
         self.outcome = Some(outcome);
         outcome
+    }
+
+    /// The paths of which some value lies in the field, each once, in any order; some of them may
+    /// have none by `value`, for a key that stands more than once. None if the field is not JSON.
+    pub fn found(&self) -> impl Iterator<Item = PathIndex> {
+        let is_json = self.outcome == Some(Ok(()));
+        self.found.iter().filter(move |_| is_json).map(|node| PathIndex::of(*node))
     }
 
     /// Where the value of a path lies. `None`: there is none, or the field was not read as JSON.
@@ -182,19 +201,19 @@ impl Document {
         is_inside.then_some(*place)
     }
 
-    /// The field as a value, built at most once per message, and what may be spent on it. The field
-    /// must have been read.
+    /// The field as a value, built at most once per message and paid for by `steps`. The field must
+    /// have been read.
     ///
     /// Cost:   allocates; some 40 ns per number in it.
     /// Errors: what `read` said; [`NotJson::NumberRange`]; [`NotJson::TooCostly`].
-    pub fn tree(&mut self, field: &[u8]) -> Result<Tree<'_>, NotJson> {
+    pub fn tree(&mut self, field: &[u8], steps: &mut Steps) -> Result<Tree<'_>, NotJson> {
         let outcome = self.outcome.unwrap_or(Err(NotJson::Syntax));
         let built = self.tree.get_or_insert_with(|| {
             outcome?;
-            tree::build(field, &mut self.steps)
+            tree::build(field, steps)
         });
         let value = built.as_ref().map_err(|why| *why)?;
-        Ok(Tree { value, steps: &mut self.steps, constants: &self.constants })
+        Ok(Tree { value, constants: &self.constants })
     }
 
     /// Notes that the value of `node` starts at `start`.
@@ -202,6 +221,9 @@ impl Document {
         self.occurrences += 1;
         let container = paths.container(node).map_or(0, |outer| self.places[outer].occurrence);
         let place = &mut self.places[node];
+        if place.occurrence <= self.occurrences_before {
+            self.found.push(node);
+        }
         let is_twice = container != 0 && place.container == container;
         *place = Place {
             span: Span { start, end: start },

@@ -14,6 +14,7 @@
 //! So every frame becomes a message, nothing is lost for its form, and no byte need be UTF-8.
 //! Times and names are checked for their shape only: what they mean is for whoever reads them.
 
+use crate::rules::Field;
 use crate::{rfc3164, rfc5424};
 
 /// PRI of a frame that brings none: user.notice (RFC 3164 §4.3.3).
@@ -137,6 +138,21 @@ impl<'a> Message<'a> {
             msgid: None,
             structured_data: None,
             msg,
+        }
+    }
+
+    /// A field's bytes; `None` if the message has none. What structured data holds is read by
+    /// [`SdValues`](crate::structured_data::SdValues), and is none here.
+    pub fn field(&self, field: &Field) -> Option<&'a [u8]> {
+        match field {
+            Field::Msg => Some(self.msg),
+            Field::Hostname => self.hostname,
+            Field::Appname => self.app_name,
+            Field::Procid => self.procid,
+            Field::Msgid => self.msgid,
+            Field::Facility => Some(self.facility().as_bytes()),
+            Field::Severity => Some(self.severity().as_bytes()),
+            Field::SdParam { .. } => None,
         }
     }
 

@@ -127,6 +127,14 @@ impl Field {
         (is_name(id) && is_name(param))
             .then(|| Field::SdParam { id: id.to_owned(), param: param.to_owned() })
     }
+
+    /// SD-ID and PARAM-NAME of a parameter of the structured data.
+    pub fn sd_param(&self) -> Option<(&str, &str)> {
+        match self {
+            Field::SdParam { id, param } => Some((id, param)),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Field {

@@ -2,7 +2,9 @@
 //!
 //! Rules are tried in order; the first that matches and forwards or stops decides. Not every rule
 //! is looked at: those with patterns on one field share a pass over it, which is made when the
-//! first of them has its turn, and which names the rules that match. A rule whose pattern always
+//! first of them has its turn, and which names the rules that match; those with paths share a read
+//! of it as JSON, which names the rules whose path is there. Rules on parameters of structured data
+//! wait until one walk over it has said which it has. A rule whose pattern always
 //! matches is not searched at all. Groups are taken for the winner alone, and only if a template
 //! of its names one. A field is read as JSON at most once, however many rules ask.
 //!
@@ -13,15 +15,18 @@ use crate::actions::{Action, BUFFERS_BYTES_MAX, Buffers, Ending};
 use crate::bits::Bits;
 use crate::compiler::Compiler;
 use crate::counters::Dropped;
-use crate::expression::{Answer, Expression};
-use crate::json::{Document, NotJson, PathSet};
+use crate::expression::Answer;
+use crate::json::{Document, NotJson, Steps};
 use crate::message::Message;
-use crate::patterns::{PatternScratch, PatternSet};
+use crate::patterns::PatternScratch;
 use crate::record::Record;
-use crate::rules::{Field, RecordTime, RoutingConfig, RuleConfig};
+use crate::rule::{At, FieldPlan, Matcher, Rule};
+use crate::rules::{RecordTime, RoutingConfig, RuleConfig};
 use crate::sample::Share;
-use crate::template::Context;
+use crate::structured_data::{SdNames, SdValues};
+use crate::template::{Context, Sd};
 use crate::topics::{self, TopicIndex, TopicPolicy, TopicTable};
+use crate::waiting::Waiting;
 
 /// What the rules say of one message.
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +56,16 @@ pub struct RuleSet {
     pub(crate) fields: Vec<FieldPlan>,
     /// Where `msg` stands in `fields`.
     pub(crate) msg: usize,
-    /// Rules to look at before a pass has said anything: those without a pattern, those whose
-    /// pattern is tried alone, and the first rule of each pass.
+    /// Parameters of the structured data that matchers and templates name.
+    pub(crate) sd_names: SdNames,
+    /// Rules to look at before a pass has said anything: those without a pattern and path, those
+    /// whose pattern is tried alone, and the first rule of each pass and of each field's paths. Of
+    /// those on structured data, the first alone.
     pub(crate) first_candidates: Bits,
+    /// The others of those, by the number of their parameter.
+    pub(crate) sd_rules: Waiting,
+    /// What expressions that are more than a path may cost, for each byte of a message.
+    pub(crate) steps_per_byte: usize,
     pub(crate) sample_count: usize,
     pub(crate) routing: Routing,
     pub(crate) configured_topics: Vec<String>,
@@ -72,40 +84,6 @@ pub(crate) struct Routing {
     pub(crate) places: Vec<TopicIndex>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Rule {
-    /// Its name, or its number.
-    pub(crate) name: String,
-    /// Its number in `RuleSet::fields`.
-    pub(crate) field: usize,
-    pub(crate) matcher: Matcher,
-    pub(crate) actions: Vec<Action>,
-    /// The pattern whose groups its templates name.
-    pub(crate) groups: Option<usize>,
-    /// A template names the time.
-    pub(crate) needs_time: bool,
-}
-
-#[derive(Debug)]
-pub(crate) enum Matcher {
-    /// Matches every message that has the field.
-    Always,
-    /// A member of the field's patterns.
-    Pattern {
-        member: usize,
-        is_in_pass: bool,
-    },
-    Expression(Expression),
-}
-
-/// All that rules want of one field.
-#[derive(Debug)]
-pub(crate) struct FieldPlan {
-    pub(crate) field: Field,
-    pub(crate) patterns: PatternSet,
-    pub(crate) paths: PathSet,
-}
-
 /// What one shard needs to evaluate rules: caches and buffers, used again for each message. The
 /// lists are by field, as `RuleSet::fields`.
 #[derive(Debug)]
@@ -113,8 +91,10 @@ pub struct Scratch {
     candidates: Bits,
     patterns: Vec<PatternScratch>,
     documents: Vec<Document>,
-    /// Values of structured data without their escapes.
-    unescaped: Vec<Vec<u8>>,
+    /// Fields whose documents are to be cleared.
+    read_documents: Vec<usize>,
+    sd: SdValues,
+    steps: Steps,
     buffers: Buffers,
 }
 
@@ -223,7 +203,9 @@ impl RuleSet {
             candidates: Bits::new(self.rules.len()),
             patterns: self.fields.iter().map(|plan| plan.patterns.scratch()).collect(),
             documents: self.fields.iter().map(|_| Document::default()).collect(),
-            unescaped: vec![Vec::new(); self.fields.len()],
+            read_documents: Vec::new(),
+            sd: SdValues::default(),
+            steps: Steps::default(),
             buffers: Buffers::new(share, self.sample_count),
         }
     }
@@ -241,14 +223,19 @@ impl RuleSet {
         let mut ending = None;
         let mut next = 0;
         scratch.candidates.copy_from(&self.first_candidates);
-        scratch.documents.iter_mut().for_each(Document::clear);
+        self.begin(message, scratch);
         scratch.buffers.begin();
         while let Some(index) = scratch.candidates.next_from(next) {
             next = index + 1;
             let rule = &self.rules[index];
             let plan = &self.fields[rule.field];
-            let unescaped = &mut scratch.unescaped[rule.field];
-            let Some(field) = read_field(&plan.field, message, unescaped) else { continue };
+            if self.sd_rules.first == Some(index) {
+                scratch.sd.read(&self.sd_names, message.structured_data);
+                for number in scratch.sd.found() {
+                    self.sd_rules.release(*number, &mut scratch.candidates);
+                }
+            }
+            let Some(field) = plan.read(message, &scratch.sd) else { continue };
             let patterns = &mut scratch.patterns[rule.field];
             if plan.patterns.pass() == Some(index) {
                 scratch.candidates.remove(index);
@@ -258,23 +245,43 @@ impl RuleSet {
                 }
             }
             let document = &mut scratch.documents[rule.field];
-            let buffers = &mut scratch.buffers;
+            if rule.has_expression() && !document.is_read() {
+                scratch.read_documents.push(rule.field);
+            }
+            if plan.path_rules.first == Some(index) {
+                plan.find_paths(document, field, &mut scratch.candidates);
+            }
+            let (steps, buffers) = (&mut scratch.steps, &mut scratch.buffers);
             if !rule.is_in_pass()
-                && self.try_alone(rule, field, patterns, document, buffers) != Why::Matched
+                && self.try_alone(rule, field, patterns, document, steps, buffers) != Why::Matched
             {
                 continue;
             }
+            if rule.needs_sd {
+                scratch.sd.read(&self.sd_names, message.structured_data);
+            }
+            let sd = Sd { names: &self.sd_names, values: &scratch.sd };
+            let Some(field) = plan.read(message, sd.values) else { continue };
             if let Some(member) = rule.groups {
                 plan.patterns.captures(member, patterns, field, &mut buffers.spans);
             }
             let document = &mut scratch.documents[self.msg];
-            let at = At { index, rule, field, message, context };
+            let at = At { index, rule, field, message, context, sd };
             ending = self.act(&at, document, table, buffers);
             if ending.is_some() {
                 break;
             }
         }
         self.verdict(ending, message, context, &mut scratch.buffers)
+    }
+
+    /// Forgets the message before.
+    fn begin(&self, message: &Message<'_>, scratch: &mut Scratch) {
+        for field in scratch.read_documents.drain(..).chain([self.msg]) {
+            scratch.documents[field].clear();
+        }
+        scratch.sd.clear();
+        scratch.steps = Steps::new(message.frame.len(), self.steps_per_byte);
     }
 
     /// What became of a message that could not be forwarded for a reason that the rules do not
@@ -295,14 +302,16 @@ impl RuleSet {
 
     /// How each rule does on a message, one by one, to be read by people. Nothing is acted.
     pub fn explain(&self, message: &Message<'_>, scratch: &mut Scratch) -> Vec<Tried> {
-        scratch.documents.iter_mut().for_each(Document::clear);
+        self.begin(message, scratch);
+        scratch.sd.read(&self.sd_names, message.structured_data);
         let why = |rule: &Rule| {
-            let unescaped = &mut scratch.unescaped[rule.field];
-            let field = read_field(&self.fields[rule.field].field, message, unescaped);
+            let field = self.fields[rule.field].read(message, &scratch.sd);
             let Some(field) = field else { return Why::FieldMissing };
             let patterns = &mut scratch.patterns[rule.field];
             let document = &mut scratch.documents[rule.field];
-            self.try_alone(rule, field, patterns, document, &mut scratch.buffers)
+            scratch.read_documents.push(rule.field);
+            let (steps, buffers) = (&mut scratch.steps, &mut scratch.buffers);
+            self.try_alone(rule, field, patterns, document, steps, buffers)
         };
         let whys: Vec<Why> = self.rules.iter().map(why).collect();
         whys.into_iter().enumerate().map(|(rule, why)| Tried { rule, why }).collect()
@@ -315,6 +324,7 @@ impl RuleSet {
         field: &[u8],
         patterns: &mut PatternScratch,
         document: &mut Document,
+        steps: &mut Steps,
         buffers: &mut Buffers,
     ) -> Why {
         let plan = &self.fields[rule.field];
@@ -328,7 +338,7 @@ impl RuleSet {
                 }
             }
             Matcher::Expression(expression) => {
-                match expression.evaluate(&plan.paths, document, field, &mut buffers.value) {
+                match expression.evaluate(&plan.paths, document, field, steps, &mut buffers.value) {
                     Answer::NotJson(NotJson::TooDeep) => Why::TooDeep,
                     Answer::NotJson(NotJson::TooCostly) => Why::TooCostly,
                     Answer::NotJson(NotJson::Syntax | NotJson::NumberRange) => Why::NotJson,
@@ -344,54 +354,9 @@ impl RuleSet {
     }
 }
 
-/// A rule that matches, and what it matched.
-pub(crate) struct At<'a, 's> {
-    pub(crate) index: usize,
-    pub(crate) rule: &'a Rule,
-    pub(crate) field: &'a [u8],
-    pub(crate) message: &'a Message<'s>,
-    pub(crate) context: &'a Context<'s>,
-}
-
-impl Rule {
-    fn is_always(&self) -> bool {
-        matches!(self.matcher, Matcher::Always)
-    }
-
-    fn is_in_pass(&self) -> bool {
-        matches!(self.matcher, Matcher::Pattern { is_in_pass: true, .. })
-    }
-}
-
 impl Routing {
     /// Where a configured topic stands in the table.
     pub(crate) fn place_of(&self, configured: Option<usize>) -> Option<TopicIndex> {
         self.places.get(configured?).copied()
-    }
-}
-
-/// A field's bytes; `None` if the message has none.
-fn read_field<'a>(
-    field: &Field,
-    message: &Message<'a>,
-    unescaped: &'a mut Vec<u8>,
-) -> Option<&'a [u8]> {
-    match field {
-        Field::Msg => Some(message.msg),
-        Field::Hostname => message.hostname,
-        Field::Appname => message.app_name,
-        Field::Procid => message.procid,
-        Field::Msgid => message.msgid,
-        Field::Facility => Some(message.facility().as_bytes()),
-        Field::Severity => Some(message.severity().as_bytes()),
-        Field::SdParam { id, param } => {
-            let value = message.sd_param(id.as_bytes(), param.as_bytes())?;
-            if !value.has_escapes {
-                return Some(value.raw);
-            }
-            unescaped.clear();
-            value.write(unescaped);
-            Some(unescaped)
-        }
     }
 }

@@ -8,6 +8,10 @@
 //! What is in quotes is a value; the word that ends in `=` right before them is its name. A value
 //! without such a name, and words without a value, are no parameters.
 
+//!
+//! Rules and templates may name many parameters. [`SdValues`] reads those of a message in one walk,
+//! when the first of them is asked for.
+
 use memchr::{memchr, memchr2};
 
 use crate::message::Message;
@@ -94,6 +98,116 @@ impl<'a> Message<'a> {
     pub fn sd_param(&self, id: &[u8], name: &[u8]) -> Option<SdValue<'a>> {
         let is_it = |item: &SdItem<'_>| !name.is_empty() && item.id == id && item.name == name;
         items(self.structured_data?).find(is_it).map(|item| item.value)
+    }
+}
+
+/// The parameters that somebody wants to know, each once, by SD-ID and PARAM-NAME.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SdNames {
+    /// Sorted.
+    names: Box<[(Box<[u8]>, Box<[u8]>)]>,
+}
+
+impl SdNames {
+    /// These, and no others.
+    pub fn new<'n>(names: impl IntoIterator<Item = (&'n str, &'n str)>) -> SdNames {
+        let owned = |(id, name): (&str, &str)| (id.as_bytes().into(), name.as_bytes().into());
+        let mut names: Vec<(Box<[u8]>, Box<[u8]>)> = names.into_iter().map(owned).collect();
+        names.sort_unstable();
+        names.dedup();
+        SdNames { names: names.into() }
+    }
+
+    /// A parameter's number; `None`: nobody wants to know it.
+    pub fn find(&self, id: &[u8], name: &[u8]) -> Option<usize> {
+        self.names.binary_search_by(|(i, n)| (&**i, &**n).cmp(&(id, name))).ok()
+    }
+}
+
+/// The wanted parameters of one message. Scratch: each shard has one, used again for each message.
+#[derive(Debug, Default)]
+pub struct SdValues {
+    is_read: bool,
+    /// Counts what was read: values of earlier messages are told apart by it.
+    reading: u64,
+    /// By their numbers in the names.
+    values: Vec<Found>,
+    /// The numbers of those that the message has, each once.
+    found: Vec<usize>,
+    /// Values without their escapes, one behind the other.
+    unescaped: Vec<u8>,
+}
+
+/// Where a value lies: in the structured data, or in `unescaped`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    reading: u64,
+    is_unescaped: bool,
+    start: usize,
+    end: usize,
+}
+
+impl SdValues {
+    /// Forgets the message. To be called for each.
+    pub fn clear(&mut self) {
+        self.is_read = false;
+    }
+
+    /// Reads a message, unless one was read since the last `clear`. Of parameters with the same name
+    /// the first counts.
+    ///
+    /// Cost: one walk over the structured data until all are found, a search for each parameter in
+    ///       it; no allocation once warmed up.
+    pub fn read(&mut self, names: &SdNames, structured_data: Option<&[u8]>) {
+        if self.is_read {
+            return;
+        }
+        self.is_read = true;
+        self.reading += 1;
+        self.unescaped.clear();
+        self.found.clear();
+        let Some(structured_data) = structured_data else { return };
+        self.values.resize(names.names.len(), Found::default());
+        for item in items(structured_data).filter(|item| !item.name.is_empty()) {
+            if self.found.len() == names.names.len() {
+                break;
+            }
+            let Some(number) = names.find(item.id, item.name) else { continue };
+            if self.values[number].reading == self.reading {
+                continue;
+            }
+            self.found.push(number);
+            let SdValue { raw, has_escapes: is_unescaped } = item.value;
+            let start = if is_unescaped {
+                self.unescaped.len()
+            } else {
+                raw.as_ptr() as usize - structured_data.as_ptr() as usize
+            };
+            if is_unescaped {
+                item.value.write(&mut self.unescaped);
+            }
+            let end = if is_unescaped { self.unescaped.len() } else { start + raw.len() };
+            self.values[number] = Found { reading: self.reading, is_unescaped, start, end };
+        }
+    }
+
+    /// The numbers of the parameters that the message has, each once, in the order sent.
+    pub fn found(&self) -> &[usize] {
+        debug_assert!(self.is_read);
+        &self.found
+    }
+
+    /// The value of a parameter by its number; `None`: the message does not have it. To be asked
+    /// after `read`, with the same structured data.
+    pub fn value<'a>(
+        &'a self,
+        number: usize,
+        structured_data: Option<&'a [u8]>,
+    ) -> Option<&'a [u8]> {
+        debug_assert!(self.is_read);
+        let found = self.values.get(number).filter(|found| found.reading == self.reading)?;
+        let bytes = if found.is_unescaped { &self.unescaped } else { structured_data? };
+        bytes.get(found.start..found.end)
     }
 }
 

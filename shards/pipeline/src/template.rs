@@ -17,7 +17,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::message::Message;
-use crate::structured_data::SdValue;
+use crate::rules::Field;
+use crate::structured_data::{SdNames, SdValues};
 use blocks::Blocks;
 use variable::Variable;
 
@@ -71,6 +72,15 @@ impl<'a> Groups<'a> {
     }
 }
 
+/// The wanted parameters of the message's structured data, once they have been read.
+#[derive(Debug, Clone, Copy)]
+pub struct Sd<'a> {
+    /// All that any template names.
+    pub names: &'a SdNames,
+    /// Those that the message has.
+    pub values: &'a SdValues,
+}
+
 /// All that a template may insert for one message.
 #[derive(Debug, Clone, Copy)]
 pub struct Variables<'a> {
@@ -78,6 +88,8 @@ pub struct Variables<'a> {
     pub message: &'a Message<'a>,
     /// What surrounds it.
     pub context: &'a Context<'a>,
+    /// Its structured data, where a template names a parameter of it.
+    pub sd: Sd<'a>,
     /// The context's `now` as text: see [`TimeText`](crate::time::TimeText).
     pub iso8601: &'a [u8],
     /// The winner's captures, where a template has groups.
@@ -155,6 +167,14 @@ impl Template {
         self.variables().any(|variable| *variable == Variable::Iso8601)
     }
 
+    /// The parameters of structured data that it names, by SD-ID and PARAM-NAME.
+    pub fn sd_params(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables().filter_map(|variable| match variable {
+            Variable::Field(Field::SdParam { id, param }) => Some((&**id, &**param)),
+            _ => None,
+        })
+    }
+
     fn variables(&self) -> impl Iterator<Item = &Variable> {
         let (pieces, variables) = match &self.0 {
             Body::Pieces(Pieces(pieces)) => (pieces.as_slice(), &[][..]),
@@ -209,12 +229,12 @@ impl Pieces {
     fn render(&self, variables: &Variables<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
         self.0.iter().all(|piece| {
             let value = match piece {
-                Piece::Literal(text) => SdValue { raw: text, has_escapes: false },
+                Piece::Literal(text) => text,
                 Piece::Variable(variable) => variable.value(variables).unwrap_or_default(),
             };
-            let fits = value.raw.len() <= bytes_max.saturating_sub(out.len());
+            let fits = value.len() <= bytes_max.saturating_sub(out.len());
             if fits {
-                value.write(out);
+                out.extend_from_slice(value);
             }
             fits
         })

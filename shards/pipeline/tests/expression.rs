@@ -3,18 +3,25 @@
 mod documents;
 
 use corndog_pipeline::expression::{Answer, Expression};
-use corndog_pipeline::json::{Document, NotJson, PathSetBuilder};
+use corndog_pipeline::json::{Document, NotJson, PathSetBuilder, Steps};
 use jmespath::Variable;
 use proptest::prelude::*;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// What one expression finds in one field.
 fn ask(expression: &str, field: &[u8]) -> (Answer, String) {
     let mut paths = PathSetBuilder::new();
     let expression = Expression::compile(expression, &mut paths).expect("a good expression");
     let mut value = b"old".to_vec();
-    let answer = expression.evaluate(&paths.build(), &mut Document::new(), field, &mut value);
+    let (paths, mut document, mut steps) = (paths.build(), Document::new(), steps(field));
+    let answer = expression.evaluate(&paths, &mut document, field, &mut steps, &mut value);
     (answer, String::from_utf8(value).expect("text"))
+}
+
+/// What a message has that is this field alone.
+fn steps(field: &[u8]) -> Steps {
+    Steps::new(field.len(), Steps::PER_BYTE_MAX)
 }
 
 /// The same, by the crate alone.
@@ -73,7 +80,7 @@ fn every_case_gets_its_answer() {
             }
             let compiled = compiled.unwrap_or_else(|why| panic!("{shown}: {why}"));
             if let Some(is_path) = case.path {
-                assert_eq!(compiled.is_path(), is_path, "{shown}");
+                assert_eq!(compiled.path().is_some(), is_path, "{shown}");
             }
             let (answer, value) = ask(&case.expression, given.json.as_bytes());
             let expected = match (&case.text, case.result.as_deref()) {
@@ -179,7 +186,9 @@ fn the_longest_chains_fit_a_small_stack() {
             let paths = paths.build();
             let mut value = Vec::new();
             for field in [&*deep, r#"{"a":{"a":false}}"#, r#"{"a":[[1]]}"#] {
-                expression.evaluate(&paths, &mut Document::new(), field.as_bytes(), &mut value);
+                let (mut document, field) = (Document::new(), field.as_bytes());
+                let mut steps = steps(field);
+                expression.evaluate(&paths, &mut document, field, &mut steps, &mut value);
             }
         }
     };
@@ -203,11 +212,15 @@ fn a_value_is_built_once_for_all_expressions() {
     let second = Expression::compile("a[-1]", &mut paths).unwrap();
     let (paths, mut document, mut value) = (paths.build(), Document::new(), Vec::new());
     let field = br#"{"a":["x","y"]}"#;
-    assert_eq!(first.evaluate(&paths, &mut document, field, &mut value), Answer::Other);
-    let built = document.tree(field).unwrap().value.clone();
-    assert_eq!(second.evaluate(&paths, &mut document, field, &mut value), Answer::Text);
+    let mut steps = steps(field);
+    let mut ask = |expression: &Expression, document: &mut Document| {
+        expression.evaluate(&paths, document, field, &mut steps, &mut value)
+    };
+    assert_eq!(ask(&first, &mut document), Answer::Other);
+    let built = document.tree(field, &mut Steps::default()).unwrap().value.clone();
+    assert_eq!(ask(&second, &mut document), Answer::Text);
     assert_eq!(value, b"y");
-    assert!(std::sync::Arc::ptr_eq(&built, document.tree(field).unwrap().value));
+    assert!(Arc::ptr_eq(&built, document.tree(field, &mut Steps::default()).unwrap().value));
 }
 
 /// Each doubles what it gets: joined 26 times in a row, 18 bytes became gigabytes.
@@ -241,8 +254,9 @@ fn what_is_spent_is_spent_for_one_message() {
     let (paths, mut document, mut value) = (paths.build(), Document::new(), Vec::new());
     let mut evaluate = |expression: &Expression, field: &[u8]| {
         document.clear();
-        let first = expression.evaluate(&paths, &mut document, field, &mut value);
-        (first, cheap.evaluate(&paths, &mut document, field, &mut value))
+        let mut steps = steps(field);
+        let first = expression.evaluate(&paths, &mut document, field, &mut steps, &mut value);
+        (first, cheap.evaluate(&paths, &mut document, field, &mut steps, &mut value))
     };
     for _ in 0..2 {
         let answers = evaluate(&dear, b"[1]");

@@ -6,7 +6,7 @@ mod documents;
 mod reference;
 
 use corndog_pipeline::json::{
-    self, DEPTH_MAX, Document, NotJson, PathIndex, PathSet, PathSetBuilder, Step,
+    self, DEPTH_MAX, Document, NotJson, PathIndex, PathSet, PathSetBuilder, Step, Steps,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -57,6 +57,7 @@ fn check(document: &mut Document, bytes: &[u8]) {
         Err(_) => {
             assert!(read.is_err(), "{shown}");
             assert!(wanted.iter().all(|(path, _)| document.value(&paths, *path).is_none()));
+            assert_eq!(document.found().count(), 0, "{shown}");
             return;
         }
     };
@@ -65,7 +66,12 @@ fn check(document: &mut Document, bytes: &[u8]) {
         return;
     }
     assert_eq!(read, Ok(()), "{shown}");
+    let mut listed: Vec<PathIndex> = document.found().collect();
+    listed.sort_unstable();
+    assert!(listed.is_sorted_by(|path, next| path < next), "each once: {listed:?} of {shown}");
     for (path, steps) in &wanted {
+        let is_there = document.value(&paths, *path).is_some();
+        assert!(!is_there || listed.binary_search(path).is_ok(), "{steps:?} of {shown}");
         let found = document.value(&paths, *path).map(|span| {
             serde_json::from_slice::<Value>(span.of(bytes)).expect("a value's bytes are JSON")
         });
@@ -153,12 +159,12 @@ fn many_paths_are_found_as_few_are() {
 #[test]
 fn a_number_beyond_f64_is_told_when_a_value_is_built() {
     let (paths, _) = paths();
-    let mut document = Document::new();
+    let (mut document, mut steps) = (Document::new(), Steps::new(7, Steps::PER_BYTE_MAX));
     document.read(&paths, b"[1e999]").unwrap();
-    assert_eq!(document.tree(b"[1e999]").err(), Some(NotJson::NumberRange));
+    assert_eq!(document.tree(b"[1e999]", &mut steps).err(), Some(NotJson::NumberRange));
     document.clear();
     assert!(document.read(&paths, b"[").is_err());
-    assert_eq!(document.tree(b"[").err(), Some(NotJson::Syntax));
+    assert_eq!(document.tree(b"[", &mut steps).err(), Some(NotJson::Syntax));
 }
 
 /// The rules' reference once read `01e400`: it put another number there without looking at how

@@ -2,7 +2,7 @@
 
 use corndog_pipeline::message::Message;
 use corndog_pipeline::payload;
-use corndog_pipeline::structured_data::items;
+use corndog_pipeline::structured_data::{SdNames, SdValues, items};
 use corndog_pipeline::template::Context;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -137,13 +137,26 @@ proptest! {
                     .map(|(name, value)| (element.id.to_string(), name.to_string(), value))
             })
             .collect();
+        let wanted = expected.iter().step_by(2).map(|(id, name, _)| (&**id, &**name));
+        let names = SdNames::new(wanted.chain([("absent", "x")]));
+        let mut values = SdValues::default();
+        // A message before it leaves nothing.
+        values.read(&names, Some(b"[absent x=\"1\"]"));
+        values.clear();
+        values.read(&names, message.structured_data);
         for (id, name, _) in &expected {
             let first = expected.iter().find(|other| (&other.0, &other.1) == (id, name));
             let mut written = Vec::new();
             let value = message.sd_param(id.as_bytes(), name.as_bytes());
             value.expect("is there").write(&mut written);
+            if let Some(number) = names.find(id.as_bytes(), name.as_bytes()) {
+                let read = values.value(number, message.structured_data);
+                prop_assert_eq!(read, Some(&written[..]));
+            }
             prop_assert_eq!(Some(written), first.map(|(_, _, value)| value.as_bytes().to_vec()));
         }
+        let absent = names.find(b"absent", b"x").expect("is wanted");
+        prop_assert_eq!(values.value(absent, message.structured_data), None);
         let count: usize = elements.iter().map(|(_, params)| params.len()).sum();
         let data = message.structured_data.expect("has the RFC's form");
         prop_assert_eq!(items(data).filter(|item| !item.name.is_empty()).count(), count);

@@ -111,6 +111,26 @@ fn every_mistake_is_one_sentence_with_the_rules_number() {
     assert!(mistakes[0].ends_with("unclosed group\n    a(\n     ^"), "{}", mistakes[0]);
 }
 
+fn jmespath(expression: &str) -> RuleConfig {
+    RuleConfig { matcher: MatcherConfig::Jmespath(expression.into()), ..forward("", "t") }
+}
+
+/// Each has something to spend for itself: at some count it is more than a message may cost.
+#[test]
+fn expressions_and_patterns_share_one_bound() {
+    let compile = |rules: &[RuleConfig]| RuleSet::compile(rules, &RoutingConfig::default());
+    let general = |count| (0..count).map(|n| jmespath(&format!("a{n} || b"))).collect::<Vec<_>>();
+    let gaps = |count| (0..count).map(|n| forward(&format!("k{n:03}=.*v{n:03}"), "t"));
+    assert!(compile(&general(100)).is_ok());
+    assert!(compile(&(0..4096).map(|n| jmespath(&format!("a{n}.b"))).collect::<Vec<_>>()).is_ok());
+    assert!(compile(&gaps(100).collect::<Vec<_>>()).is_ok());
+    for refused in [general(130), gaps(100).chain(general(100)).collect()] {
+        let mistakes = compile(&refused).expect_err("too much together");
+        assert_eq!(mistakes.len(), 1);
+        assert!(mistakes[0].contains("expressions that are more than a path"), "{}", mistakes[0]);
+    }
+}
+
 #[test]
 fn bytes_that_are_no_text_are_searched_as_well() {
     let rules = [forward(r"(?-u:\xff)x", "t")];

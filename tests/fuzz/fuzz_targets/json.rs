@@ -4,7 +4,7 @@
 #![no_main]
 
 use corndog_pipeline::expression::{Answer, Expression};
-use corndog_pipeline::json::{self, DEPTH_MAX, Document, NotJson, PathSetBuilder};
+use corndog_pipeline::json::{self, DEPTH_MAX, Document, NotJson, PathSetBuilder, Steps};
 use corndog_pipeline::merge::{Leaf, Merge, MergeRefused};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -40,11 +40,12 @@ fn paths(field: &[u8]) {
     let expressions =
         EXPRESSIONS.map(|text| Expression::compile(text, &mut paths).expect("a good expression"));
     let (paths, mut document, mut value) = (paths.build(), Document::new(), Vec::new());
+    let mut steps = Steps::new(field.len(), Steps::PER_BYTE_MAX);
     let reference = reference(field);
     let tree = jmespath::Variable::from_json(std::str::from_utf8(field).unwrap_or("none")).ok();
     let tree = tree.map(jmespath::Rcvar::new);
     for (text, expression) in EXPRESSIONS.iter().zip(&expressions) {
-        let answer = expression.evaluate(&paths, &mut document, field, &mut value);
+        let answer = expression.evaluate(&paths, &mut document, field, &mut steps, &mut value);
         match (&reference, answer) {
             (None, _) => {}
             (Some(Err(())), Answer::NotJson(_)) => {}

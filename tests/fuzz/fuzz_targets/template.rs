@@ -6,7 +6,8 @@
 
 use corndog_pipeline::message::Message;
 use corndog_pipeline::payload;
-use corndog_pipeline::template::{Context, Groups, Scope, Template, Variables};
+use corndog_pipeline::structured_data::{SdNames, SdValues};
+use corndog_pipeline::template::{Context, Groups, Scope, Sd, Template, Variables};
 use corndog_pipeline::time;
 use libfuzzer_sys::fuzz_target;
 
@@ -37,9 +38,13 @@ fuzz_target!(|input: &[u8]| {
     let groups = [None, Some("user".to_owned())];
     match Template::compile(text, &Scope { groups: &groups, has_value: true }) {
         Ok(template) => {
+            let names = SdNames::new(template.sd_params());
+            let mut values = SdValues::default();
+            values.read(&names, message.structured_data);
             let variables = Variables {
                 message: &message,
                 context: &context,
+                sd: Sd { names: &names, values: &values },
                 iso8601: b"now",
                 groups: Some(Groups { field: message.msg, spans: &[None, Some((0, 1))] }),
                 value: Some(message.msg),

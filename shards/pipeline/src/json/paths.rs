@@ -20,7 +20,12 @@ impl PathIndex {
     /// The empty path: the whole field.
     pub const ROOT: PathIndex = PathIndex(0);
 
-    pub(super) fn number(self) -> usize {
+    pub(super) fn of(number: usize) -> PathIndex {
+        PathIndex(number)
+    }
+
+    /// Its number, from 0 without gaps.
+    pub(crate) fn number(self) -> usize {
         self.0
     }
 }

@@ -1,6 +1,6 @@
 //! A field as a value of the `jmespath` crate, and what may be spent on it.
 //!
-//! All that is done with that value is paid for in steps, of which a field has so many for each of
+//! All that is done with that value is paid for in steps, of which a message has so many for each of
 //! its bytes: so no content, however it is made, holds a shard for longer.
 
 use std::collections::BTreeMap;
@@ -14,14 +14,14 @@ use serde_json::Number;
 use super::NotJson;
 use crate::expression::Constants;
 
-/// Steps for each byte of a field. Units: a step is some 5 ns.
-const STEPS_PER_BYTE: usize = 6;
+/// What a step takes, about.
+pub(crate) const STEP_NS: usize = 5;
 
-/// A shorter field counts as so many bytes.
-const BYTES_MIN: usize = 1024;
+/// A shorter message counts as so many bytes.
+pub(crate) const BYTES_MIN: usize = 1024;
 
 /// What each expression has for itself, however much the others have spent.
-const STEPS_PER_EXPRESSION: usize = 128;
+pub(crate) const STEPS_PER_EXPRESSION: usize = 64;
 
 /// What is built and dropped again: a value, a text's share, a list or an object, a member.
 const VALUE_STEPS: usize = 9;
@@ -34,13 +34,12 @@ pub(crate) const TEXT_BYTES_PER_STEP: usize = 16;
 pub struct Tree<'d> {
     /// The field.
     pub value: &'d Arc<Variable>,
-    pub(crate) steps: &'d mut Steps,
     pub(crate) constants: &'d Constants,
 }
 
-/// What general expressions may still cost on one field of one message.
+/// What general expressions may still cost on one message, on all its fields.
 #[derive(Debug, Default)]
-pub(crate) struct Steps {
+pub struct Steps {
     left: usize,
 }
 
@@ -55,8 +54,12 @@ impl From<TooCostly> for NotJson {
 pub(crate) struct TooCostly;
 
 impl Steps {
-    fn of(field: &[u8]) -> Steps {
-        Steps { left: field.len().max(BYTES_MIN).saturating_mul(STEPS_PER_BYTE) }
+    /// The most steps that a message has for each of its bytes.
+    pub const PER_BYTE_MAX: usize = 6;
+
+    /// What a message of so many bytes has.
+    pub fn new(message_bytes: usize, per_byte: usize) -> Steps {
+        Steps { left: message_bytes.max(BYTES_MIN).saturating_mul(per_byte) }
     }
 
     /// One more expression is about to be evaluated.
@@ -77,7 +80,6 @@ impl Steps {
 ///
 /// Errors: a number is beyond an f64; it has more values than its bytes pay for.
 pub(super) fn build(field: &[u8], steps: &mut Steps) -> Result<Arc<Variable>, NotJson> {
-    *steps = Steps::of(field);
     parse(field, steps)?.ok_or(NotJson::NumberRange)
 }
 

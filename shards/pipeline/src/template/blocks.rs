@@ -245,12 +245,9 @@ impl Blocks {
         out: &mut Vec<u8>,
     ) -> bool {
         let mut data = Map::new();
-        let mut bytes = Vec::new();
         for (number, variable) in self.variables.iter().enumerate() {
             if let Some(value) = variable.value(variables) {
-                bytes.clear();
-                value.write(&mut bytes);
-                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let text = String::from_utf8_lossy(value).into_owned();
                 data.insert(number.to_string(), Value::String(text));
             }
         }

@@ -2,7 +2,6 @@
 
 use super::{Scope, Variables};
 use crate::rules::Field;
-use crate::structured_data::SdValue;
 
 /// One variable, found by its name when the template was compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +69,9 @@ impl Variable {
     }
 
     /// Its bytes; `None` if the message has none.
-    pub(super) fn value<'a>(&self, variables: &Variables<'a>) -> Option<SdValue<'a>> {
-        let Variables { message, context, iso8601, groups, value } = variables;
-        let raw = match self {
+    pub(super) fn value<'a>(&self, variables: &Variables<'a>) -> Option<&'a [u8]> {
+        let Variables { message, context, sd, iso8601, groups, value } = variables;
+        match self {
             Variable::Version => Some(super::VERSION.as_bytes()),
             Variable::Iso8601 => Some(*iso8601),
             Variable::Timestamp => message.timestamp,
@@ -82,17 +81,11 @@ impl Variable {
             Variable::ClientName => context.client_name,
             Variable::Value => *value,
             Variable::Group(number) => groups.and_then(|groups| groups.group(*number)),
-            Variable::Field(Field::Msg) => Some(message.msg),
-            Variable::Field(Field::Hostname) => message.hostname,
-            Variable::Field(Field::Appname) => message.app_name,
-            Variable::Field(Field::Procid) => message.procid,
-            Variable::Field(Field::Msgid) => message.msgid,
-            Variable::Field(Field::Facility) => Some(message.facility().as_bytes()),
-            Variable::Field(Field::Severity) => Some(message.severity().as_bytes()),
             Variable::Field(Field::SdParam { id, param }) => {
-                return message.sd_param(id.as_bytes(), param.as_bytes());
+                let number = sd.names.find(id.as_bytes(), param.as_bytes())?;
+                sd.values.value(number, message.structured_data)
             }
-        };
-        raw.map(|raw| SdValue { raw, has_escapes: false })
+            Variable::Field(field) => message.field(field),
+        }
     }
 }
