@@ -1,42 +1,29 @@
-//! Variables that hotdog did not know rendered as nothing: they are taken out of the templates.
+//! Variables that hotdog did not know rendered as nothing, and were false where a block asked for
+//! them: they are taken out of the templates.
 //!
-//! Only the plain form is changed (`{{name}}`, `{{{name}}}`, `{{&name}}`). What else a template
-//! may hold, blocks and comments, stays as it is typed.
+//! What a block decided by such a variable alone is decided here; where more stands in the way
+//! (lines, `else if`, other helpers), `null` stands for the variable, which is false too.
+
+pub mod tags;
+mod words;
 
 use corndog_pipeline::rules::{ActionConfig, MatcherConfig};
+use corndog_pipeline::template::{Scope, Template};
 use regex_syntax::ast::{self, Ast, GroupKind, Visitor};
 use serde_json::Value as Json;
+use words::{Removed, Use};
 
 /// Variables of every rule.
 const BUILT_IN: [&str; 3] = ["msg", "version", "iso8601"];
-/// Words in braces that are no variables.
-const KEYWORDS: [&str; 2] = ["else", "this"];
-/// Variables that corndog has and hotdog had not.
-const OURS: [&str; 11] = [
-    "hostname",
-    "appname",
-    "procid",
-    "msgid",
-    "facility",
-    "severity",
-    "timestamp",
-    "raw",
-    "peer",
-    "listener",
-    "value",
-];
 
 /// Takes unknown variables out of the actions' templates, and says to `note` which.
 pub fn clean(matcher: &MatcherConfig, actions: &mut [ActionConfig], note: &mut dyn FnMut(&str)) {
+    // A pattern that is none is refused when it is compiled; its groups are not known.
+    let Some(groups) = groups(matcher) else { return };
     let mut known: Vec<String> = BUILT_IN.map(str::to_owned).to_vec();
-    match matcher {
-        MatcherConfig::Always => {}
-        MatcherConfig::Jmespath(_) => known.push("value".to_owned()),
-        MatcherConfig::Regex(pattern) => match groups(pattern) {
-            Some(groups) => known.extend(groups),
-            // The pattern is refused when it is compiled; its groups are not known.
-            None => return,
-        },
+    known.extend(groups);
+    if matches!(matcher, MatcherConfig::Jmespath(_)) {
+        known.push("value".to_owned());
     }
     let mut cleaner = Cleaner { known, removed: Vec::new() };
     for action in actions {
@@ -53,21 +40,34 @@ pub fn clean(matcher: &MatcherConfig, actions: &mut [ActionConfig], note: &mut d
             ActionConfig::Sample(_) | ActionConfig::Stop => {}
         }
     }
-    for name in &cleaner.removed {
-        let meant = match OURS.contains(&name.as_str()) {
-            true => "; corndog knows it: put it back where it is wanted",
-            false => "",
-        };
-        note(&format!(
-            "the variable {{{{{name}}}}} was unknown here and rendered as nothing, so it is taken \
-             out{meant}"
-        ));
-    }
+    cleaner.removed.iter().for_each(|removed| note(&say(removed)));
+}
+
+/// What was taken out, and what that means.
+fn say(Removed { name, was }: &Removed) -> String {
+    let meant = match is_ours(name) {
+        true => "; corndog knows it: put it back where it is wanted",
+        false => "",
+    };
+    let what = match was {
+        Use::Inserted => "rendered as nothing, so it is taken out",
+        Use::Asked => {
+            "false where a block or a helper asked for it, so what that decided is kept, or null \
+             stands for it"
+        }
+    };
+    format!("the variable {{{{{name}}}}} was unknown here and {what}{meant}")
+}
+
+/// Whether a template of ours may name it, in some rule.
+fn is_ours(name: &str) -> bool {
+    let scope = Scope { groups: &[], has_value: true };
+    Template::compile(&format!("{{{{{name}}}}}"), &scope).is_ok()
 }
 
 struct Cleaner {
     known: Vec<String>,
-    removed: Vec<String>,
+    removed: Vec<Removed>,
 }
 
 impl Cleaner {
@@ -90,41 +90,21 @@ impl Cleaner {
     }
 
     fn clean(&mut self, template: &mut String) {
-        let mut kept = String::with_capacity(template.len());
-        let mut rest = template.as_str();
-        while let Some(open) = rest.find("{{") {
-            let (before, tag) = rest.split_at(open);
-            kept.push_str(before);
-            let (open, close) = if tag.starts_with("{{{") { ("{{{", "}}}") } else { ("{{", "}}") };
-            let Some(end) = tag.find(close) else {
-                // It is refused when the template is compiled.
-                rest = tag;
-                break;
-            };
-            let (whole, after) = tag.split_at(end + close.len());
-            let inner = &whole[open.len()..end];
-            let name = inner.strip_prefix('&').unwrap_or(inner).trim();
-            let is_escaped = before.ends_with('\\');
-            if is_escaped || !self.is_unknown(name) {
-                kept.push_str(whole);
-            } else if !self.removed.iter().any(|removed| removed == name) {
-                self.removed.push(name.to_owned());
+        let Some((cleaned, removed)) = words::without_unknown(template, &self.known) else {
+            return;
+        };
+        *template = cleaned;
+        for one in removed {
+            if !self.removed.contains(&one) {
+                self.removed.push(one);
             }
-            rest = after;
         }
-        kept.push_str(rest);
-        *template = kept;
-    }
-
-    fn is_unknown(&self, name: &str) -> bool {
-        let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-        is_name && !KEYWORDS.contains(&name) && !self.known.iter().any(|known| known == name)
     }
 }
 
-/// The names of a pattern's groups; `None` for what is no pattern.
-fn groups(pattern: &str) -> Option<Vec<String>> {
+/// The names of the groups in a matcher's pattern; `None` for what is no pattern.
+pub fn groups(matcher: &MatcherConfig) -> Option<Vec<String>> {
+    let MatcherConfig::Regex(pattern) = matcher else { return Some(Vec::new()) };
     struct Names(Vec<String>);
     impl Visitor for Names {
         type Output = Vec<String>;
@@ -188,18 +168,135 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_variable_stays() {
+    fn what_asks_for_known_variables_stays() {
         for template in [
             "{{#if a}}x{{else}}y{{/if}}",
+            "{{#if (and msg (not a))}}{{ this.a }}{{@root.msg}}{{[a]}}{{else if (eq a 1)}}-{{/if}}",
             "{{! unknown }}",
-            "{{#each this}}{{this}}{{/each}}",
-            "{{a.b}}",
             "\\{{unknown}}",
-            "{{unknown",
-            "{{~ b ~}}",
+            "{{~ a ~}}",
+            "{{this}}",
         ] {
             assert_eq!(cleaned("(?P<a>x)", template), (template.to_owned(), Vec::new()));
         }
+    }
+
+    #[test]
+    fn what_is_refused_as_it_is_stays() {
+        for template in [
+            "{{#each this}}{{this}}{{value}}{{/each}}",
+            "{{#with this}}{{hostname}}{{/with}}",
+            "{{unknown",
+            "{{> hostname}}{{hostname}}",
+        ] {
+            assert_eq!(cleaned("(?P<a>x)", template), (template.to_owned(), Vec::new()));
+        }
+    }
+
+    /// hotdog had neither hostname nor structured data, and a value only of a jmespath: it kept the
+    /// other branch.
+    #[test]
+    fn blocks_that_an_unknown_variable_decides_are_decided() {
+        for (template, expected) in [
+            ("<{{#if hostname}}a{{else}}b{{/if}}>", "<b>"),
+            ("<{{#if sd.a.b}}a{{/if}}>", "<>"),
+            ("<{{#unless value}}a{{else}}b{{/unless}}>", "<a>"),
+            ("<{{#unless value}}{{a}}{{/unless}}>", "<{{a}}>"),
+            (
+                "{{#if hostname}}{{nme}}{{else}}{{#unless sd.a.b}}{{msg}}{{/unless}}{{/if}}",
+                "{{msg}}",
+            ),
+            ("{{#if msg.length}}a{{^}}b{{/if}}", "b"),
+            ("{{#if hostname}}{{#if a}}x{{else}}y{{/if}}{{else}}z{{/if}}", "z"),
+            ("{{#if a}}{{#if hostname}}x{{else}}y{{/if}}{{/if}}", "{{#if a}}y{{/if}}"),
+        ] {
+            let (template, notes) = cleaned("(?P<a>x)", template);
+            assert_eq!(template, expected);
+            assert!(notes[0].contains(" was unknown here and false where a block"), "{notes:?}");
+        }
+        let (_, notes) = cleaned("x", "{{#if sd.a.b}}a{{/if}}{{#if nme}}a{{/if}}{{sd.a.b}}{{a.b}}");
+        assert_eq!(notes.len(), 4, "{notes:?}");
+        assert!(notes[0].starts_with("the variable {{sd.a.b}} was unknown here and false"));
+        assert!(notes[0].ends_with("corndog knows it: put it back where it is wanted"));
+        assert!(notes[1].ends_with("or null stands for it"), "{notes:?}");
+        assert!(notes[2].contains("{{sd.a.b}} was unknown here and rendered as nothing"));
+        assert!(notes[3].starts_with("the variable {{a.b}} was unknown"), "{notes:?}");
+    }
+
+    #[test]
+    fn null_stands_for_what_is_asked_for_in_other_ways() {
+        for (template, expected) in [
+            ("{{#if a}}x{{else if hostname}}y{{/if}}", "{{#if a}}x{{else if null}}y{{/if}}"),
+            ("{{#if hostname}}x{{else if a}}y{{/if}}", "{{#if null}}x{{else if a}}y{{/if}}"),
+            ("{{#if (or a value)}}x{{/if}}", "{{#if (or a null)}}x{{/if}}"),
+            ("{{#if (eq \"value\" value)}}x{{/if}}", "{{#if (eq \"value\" null)}}x{{/if}}"),
+            ("{{#if nme}}\nx\n{{else}}\ny\n{{/if}}\n", "{{#if null}}\nx\n{{else}}\ny\n{{/if}}\n"),
+            ("{{nme}}{{#if a}}\nx{{/if}}", "{{#if null}}{{/if}}{{#if a}}\nx{{/if}}"),
+            ("a {{~nme}} b", "a {{~#if null}}{{/if}} b"),
+            ("a {{{nme~}}} b", "a {{#if null}}{{/if~}} b"),
+            ("\\\\{{nme}}b", "\\\\{{#if null}}{{/if}}b"),
+            ("{{len hostname}}", "{{len null}}"),
+            ("{{#if msg option=value}}x{{/if}}", "{{#if msg option=null}}x{{/if}}"),
+        ] {
+            let (template, notes) = cleaned("(?P<a>x)", template);
+            assert_eq!(template, expected);
+            assert_eq!(notes.len(), 1, "{notes:?}");
+        }
+    }
+
+    /// What is left renders what handlebars rendered of the whole, without the variables.
+    #[test]
+    fn what_is_left_renders_what_was_rendered() {
+        let mut handlebars = handlebars::Handlebars::new();
+        handlebars.register_escape_fn(handlebars::no_escape);
+        let data = json!({"a": "A", "msg": "M", "empty": ""});
+        let pieces = [
+            "{{nme}}",
+            "{{#if nme}}",
+            "{{#if a}}",
+            "{{#unless sd.x.y}}",
+            "{{else}}",
+            "{{/if}}",
+            "{{/unless}}",
+            "{{~nme~}}",
+            "{{else if nme}}",
+            "{{a}}",
+            "\n",
+            " ",
+            "x",
+            "\\",
+            "{{#if (and a nme)}}",
+            "{{!c}}",
+            "{{a.b}}",
+            "{{#if empty}}",
+            "{{^}}",
+            "}",
+        ];
+        let (mut rendered_count, mut state) = (0, 1_u64);
+        for _ in 0..40_000 {
+            let mut template = String::new();
+            let mut open = Vec::new();
+            for _ in 0..8 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let index = usize::try_from(state >> 33).expect("31 bits") % pieces.len();
+                let piece = pieces[index];
+                if piece.starts_with("{{/") {
+                    template.push_str(open.pop().unwrap_or(""));
+                    continue;
+                }
+                template.push_str(piece);
+                if piece.starts_with("{{#") {
+                    open.push(if piece.contains("unless") { "{{/unless}}" } else { "{{/if}}" });
+                }
+            }
+            open.iter().rev().for_each(|end| template.push_str(end));
+            let Ok(before) = handlebars.render_template(&template, &data) else { continue };
+            let (left, _) = cleaned("(?P<a>x)(?P<empty>y)", &template);
+            let after = handlebars.render_template(&left, &data);
+            assert_eq!(after.ok().as_ref(), Some(&before), "{template:?} became {left:?}");
+            rendered_count += 1;
+        }
+        assert!(rendered_count > 10_000, "{rendered_count}");
     }
 
     #[test]

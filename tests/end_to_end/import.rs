@@ -36,7 +36,7 @@ fn all() -> Vec<(PathBuf, PathBuf)> {
         .map(|path| (path.clone(), path.with_extension("toml")))
         .collect();
     all.sort();
-    assert!(all.len() >= 16, "{all:?}");
+    assert!(all.len() >= 17, "{all:?}");
     all
 }
 
@@ -147,6 +147,19 @@ fn everything_that_does_not_come_along_is_named() {
             ],
         );
         notes("replace.yml", &["{{nothing}}", "{{hostname}}", "{{value}}"]);
+        let done = notes(
+            "blocks.yml",
+            &[
+                "rule 1: the variable {{hostname}} was unknown here and false where a block",
+                "rule 1: the variable {{sd.origin.ip}} was unknown here and rendered as nothing",
+                "rule 1: the variable {{value}} was unknown",
+                "rule 4: the variable {{procid}} was unknown",
+            ],
+        );
+        assert!(!done.stderr.contains("rule 4: the variable {{value}}"), "{}", done.stderr);
+        for variable in ["hostname", "sd.origin", "procid"] {
+            assert!(!done.stdout.contains(variable), "`{variable}`: {}", done.stdout);
+        }
         let done = notes("topics.yml", &[]);
         assert!(done.stdout.contains("allow = [\"*\"]"), "{}", done.stdout);
         let done = notes("fields.yml", &[]);
@@ -164,7 +177,7 @@ fn what_check_would_refuse_is_named_and_exits_with_2() {
             ("{{#each this}}{{this}}{{/each}}", "the helper each loops over data"),
             ("{{#with this}}{{msg}}{{/with}}", "the helper with is unknown"),
             ("{{lookup this 'msg'}}", "the helper lookup is unknown"),
-            ("{{#if other}}a{{/if}}", "the variable {{other}} is unknown"),
+            ("{{#if msg strict=true}}a{{/if}}", "the helper if takes no options"),
             ("a{{#if msg}}b", "the block opened here is not closed"),
         ] {
             for action in
