@@ -13,6 +13,7 @@
 //! | `shards`, `listen`, `kafka`, `topics`, `rules` | the sections of those names |
 //! | `tls` | a listener's certificates, by name; nothing is opened |
 //! | `actions`, `merge` | what a rule does; a TOML table as JSON |
+//! | `parts` | a rule with a mistake, part by part, to find the others |
 
 mod actions;
 mod environment;
@@ -21,6 +22,7 @@ mod kafka;
 mod limits;
 mod listen;
 mod merge;
+mod parts;
 mod rules;
 mod section;
 mod shards;
@@ -34,6 +36,7 @@ pub use environment::environment;
 pub use file::{find_file, is_hotdog, read_file};
 pub use kafka::KafkaSettings;
 pub use listen::ListenSettings;
+pub use rules::RulePlace;
 
 use crate::cores::{self, CorePlan};
 use corndog_pipeline::listen::Transport;
@@ -113,12 +116,14 @@ mod later {
 }
 
 impl Settings {
-    /// Reads a configuration's text, with the environment over it.
+    /// Reads a configuration's text, with the environment over it. `places`: where each rule stood
+    /// in the file that the text was made from, for mistakes to name; else empty.
     ///
     /// Returns the settings and warnings, a sentence each.
     /// Errors: every mistake, unless the text is not even TOML, which hides the others.
     pub fn from_toml(
         text: &str,
+        places: &[RulePlace],
         environment: &[(String, String)],
         allowed_cores: &[usize],
     ) -> Result<(Settings, Vec<String>), Vec<Mistake>> {
@@ -140,8 +145,8 @@ impl Settings {
         let routing = topics::read(file.section("topics", &[]));
         let unmatched = topics::read_unmatched(file.section("unmatched", &[]), &kafka.topic);
         let routing = RoutingConfig { record_time, unmatched, ..routing };
-        let confined = rules::Topics { kafka: &kafka, routing: &routing };
-        let rules = rules::read(file.entries("rule", &[]), &confined, &mistakes, &mut warnings);
+        let around = rules::Around { places, kafka: &kafka, routing: &routing };
+        let rules = rules::read(file.entries("rule", &[]), &around, &mistakes, &mut warnings);
         file.finish();
 
         let settings = Settings { cores, batches, limits, listen, kafka, routing, rules };

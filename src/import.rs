@@ -6,16 +6,18 @@
 //! | `hotdog` | what hotdog's file says, and what does not come along |
 //! | `table` | a mapping read key by key |
 //! | `template` | variables that hotdog rendered as nothing |
+//! | `whole` | merges of what is no mapping |
 //! | `write` | our TOML, with comments |
 
 mod hotdog;
 mod table;
 mod template;
+mod whole;
 mod write;
 mod yaml;
 
 use crate::args::LogFormat;
-use crate::config::{self, Settings};
+use crate::config::{self, RulePlace, Settings};
 use crate::cores;
 use crate::report::Report;
 use corndog_pipeline::control::Level;
@@ -35,6 +37,8 @@ pub struct Imported {
     pub toml: String,
     /// What does not come along, or means something else; a sentence each.
     pub notes: Vec<String>,
+    /// Where each of its rules stood.
+    pub places: Vec<RulePlace>,
 }
 
 /// Translates hotdog's file. `name` is the file's, for a comment.
@@ -44,14 +48,19 @@ pub fn translate(text: &str, name: &str) -> Result<Imported, Vec<String>> {
     let document = yaml::read(text).map_err(|mistake| vec![mistake])?;
     let mut findings = Findings::default();
     let hotdog = hotdog::read(&document.root, &mut findings);
-    let Findings { mistakes, mut notes } = findings;
-    if !mistakes.is_empty() {
-        return Err(mistakes);
-    }
+    let Findings { mut mistakes, mut notes } = findings;
     if document.has_more {
         notes.push("more than one YAML document; the first is read".to_owned());
     }
-    Ok(Imported { toml: write::toml(&hotdog, name), notes })
+    let places = hotdog.rules.iter().map(|rule| rule.place.clone()).collect();
+    let imported = Imported { toml: write::toml(&hotdog, name), notes, places };
+    if mistakes.is_empty() {
+        return Ok(imported);
+    }
+    // Those in rules that could be read come in the same pass; elsewhere, what is mistaken lacks.
+    let refusals = refusals(&imported).into_iter();
+    mistakes.extend(refusals.filter(|refusal| refusal.starts_with("rule ")));
+    Err(mistakes)
 }
 
 /// `corndog import`: prints the configuration, with notes on stderr.
@@ -69,10 +78,10 @@ pub fn import(file: &str) -> ExitCode {
             return ExitCode::from(EXIT_REFUSED);
         }
     };
+    let refusals = refusals(&imported);
     for note in in_file(file, imported.notes) {
         report.say(Level::Warn, &note);
     }
-    let refusals = refusals(&imported.toml);
     for refusal in &refusals {
         report.say(Level::Error, &format!("to be mended in what is printed: {refusal}"));
     }
@@ -88,8 +97,9 @@ pub fn import(file: &str) -> ExitCode {
 
 /// What `check` would say of our configuration, here and with this environment; files are not
 /// opened, they may lie on another machine.
-fn refusals(toml: &str) -> Vec<String> {
-    match Settings::from_toml(toml, &config::environment(), &cores::allowed()) {
+fn refusals(Imported { toml, places, .. }: &Imported) -> Vec<String> {
+    let environment = config::environment();
+    match Settings::from_toml(toml, places, &environment, &cores::allowed()) {
         Ok((settings, _)) => {
             RuleSet::compile(&settings.rules, &settings.routing).err().unwrap_or_default()
         }

@@ -9,7 +9,7 @@ use toml::Table;
 use crate::certificates;
 use crate::config::{self, Settings};
 use crate::cores;
-use crate::import;
+use crate::import::{self, Imported};
 
 /// Stands for the broker where nobody connects.
 const NO_BROKER: &str = "nowhere:9092";
@@ -65,34 +65,47 @@ fn plan_for(
         sentences.into_iter().map(|sentence| format!("{name}: {sentence}")).collect()
     };
     let mut warnings = Vec::new();
+    let mut places = Vec::new();
     if config::is_hotdog(&path) {
-        text = from_hotdog(&text, &path, &mut warnings).map_err(in_file)?;
+        Imported { toml: text, places, .. } =
+            from_hotdog(&text, &path, &mut warnings).map_err(in_file)?;
     }
     if purpose == Purpose::Test {
         text = without_machine(text, &mut environment);
     }
-    let (settings, more) = Settings::from_toml(&text, &environment, &cores::allowed())
+    let (settings, more) = Settings::from_toml(&text, &places, &environment, &cores::allowed())
         .map_err(|mistakes| in_file(mistakes.into_iter().map(|mistake| mistake.0).collect()))?;
-    let rules = RuleSet::compile(&settings.rules, &settings.routing).map_err(in_file)?;
     warnings.extend(more);
+    let rules = RuleSet::compile(&settings.rules, &settings.routing);
     let tls = match purpose {
-        Purpose::Run => certificates::load_all(&settings.listen, &mut warnings).map_err(in_file)?,
-        Purpose::Test => Vec::new(),
+        Purpose::Run => certificates::load_all(&settings.listen, &mut warnings),
+        Purpose::Test => Ok(Vec::new()),
+    };
+    let (rules, tls) = match (rules, tls) {
+        (Ok(rules), Ok(tls)) => (rules, tls),
+        (rules, tls) => {
+            let refusals = [rules.err(), tls.err()].into_iter().flatten().flatten();
+            return Err(in_file(refusals.collect()));
+        }
     };
     Ok(Plan { path: name, settings, rules, tls, warnings })
 }
 
 /// hotdog's file as our TOML.
-fn from_hotdog(text: &str, path: &Path, warnings: &mut Vec<String>) -> Result<String, Vec<String>> {
+fn from_hotdog(
+    text: &str,
+    path: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<Imported, Vec<String>> {
     let name = path.display().to_string();
-    let imported = import::translate(text, &name)?;
+    let mut imported = import::translate(text, &name)?;
     warnings.push(format!(
         "{name}: hotdog's own file: it confined no topic, so topics.allow = [\"*\"] holds; corndog \
          import {name} prints it as TOML, where the list can be narrowed"
     ));
-    warnings.extend(imported.notes.into_iter().map(|note| format!("{name}: {note}")));
+    warnings.extend(imported.notes.drain(..).map(|note| format!("{name}: {note}")));
     warnings.extend(overlays());
-    Ok(imported.toml)
+    Ok(imported)
 }
 
 /// hotdog read variables of its own over its file.

@@ -8,6 +8,7 @@ use super::limits::{
 use super::merge;
 use super::section::{Section, show, show_key};
 use corndog_pipeline::rules::{ActionConfig, ForwardConfig, PayloadFormat, SampleConfig};
+use serde_json::Map;
 use toml::Value;
 
 const NO_ACTION: &str = "there is none, so the rule would do nothing; write for instance actions = \
@@ -17,12 +18,22 @@ const FORMATS: [(&str, PayloadFormat); 3] =
 /// The keys of a `forward`; the first may be left out where another is given.
 const FORWARD_KEYS: [&str; 4] = ["forward", "key", "headers", "format"];
 
-/// Reads the list; what has a mistake is left out of it.
+/// A rule's actions.
+#[derive(Debug, Default)]
+pub struct Actions {
+    /// Those that run; what has a mistake is not among them.
+    pub run: Vec<ActionConfig>,
+    /// All that could be read: their templates may have more mistakes.
+    pub typed: Vec<ActionConfig>,
+}
+
+/// Reads the list. `numbers`: of each action, where its place here is not its number.
 pub fn read(
     entry: &mut Section<'_>,
     kafka: &KafkaSettings,
+    numbers: &[usize],
     warnings: &mut Vec<String>,
-) -> Vec<ActionConfig> {
+) -> Actions {
     let values = match entry.take("actions") {
         None => Vec::new(),
         Some(Value::Array(values)) => values,
@@ -32,7 +43,7 @@ pub fn read(
                 show(&value)
             );
             entry.mistake("actions", &sentence);
-            return Vec::new();
+            return Actions::default();
         }
     };
     if values.is_empty() {
@@ -44,32 +55,38 @@ pub fn read(
             values.len()
         );
         entry.mistake("actions", &sentence);
-        return Vec::new();
+        return Actions::default();
     }
     let mistakes_before = entry.mistakes.count();
-    let mut actions = Vec::new();
+    let Actions { run: mut actions, mut typed } = Actions::default();
     for (index, value) in values.into_iter().enumerate() {
-        let path = format!("action {}", index + 1);
+        let path = name(index, numbers);
         let Value::Table(table) = value else {
             let sentence =
                 format!("{} is not a table; write for instance {{ forward = \"\" }}", show(&value));
             entry.mistake(&path, &sentence);
             continue;
         };
-        if let Some(action) = read_action(entry.inner(&path, table), kafka)
+        let mut read = read_action(entry.inner(&path, table), kafka);
+        typed.extend(read.iter().cloned());
+        if let (Some(action), true) = (read.pop(), read.is_empty())
             && can_run(entry, &path, &action, &actions)
         {
             actions.push(action);
         }
     }
     if entry.mistakes.count() == mistakes_before {
-        warn_of_unused(entry, &actions, warnings);
+        warn_of_unused(entry, &actions, numbers, warnings);
     }
     if let [.., ActionConfig::Forward(_), ActionConfig::Stop] = actions.as_slice() {
         // What a hotdog user writes out of habit: forward ends the message already.
         actions.pop();
     }
-    actions
+    Actions { run: actions, typed }
+}
+
+fn name(index: usize, numbers: &[usize]) -> String {
+    format!("action {}", numbers.get(index).copied().unwrap_or(index + 1))
 }
 
 /// False for what could never run behind the actions `before` it. That, and what would change
@@ -108,14 +125,25 @@ fn makes_output(action: &ActionConfig) -> bool {
     matches!(action, ActionConfig::Merge(_) | ActionConfig::Replace(_))
 }
 
+/// An empty merge only asks that `msg` be a JSON object.
+fn is_question(action: &ActionConfig) -> bool {
+    matches!(action, ActionConfig::Merge(json) if json.as_object().is_some_and(Map::is_empty))
+}
+
 /// Warns of what `merge` or `replace` makes and no `forward` sends.
-fn warn_of_unused(entry: &Section<'_>, actions: &[ActionConfig], warnings: &mut Vec<String>) {
-    for (index, _) in actions.iter().enumerate().filter(|(_, action)| makes_output(action)) {
+fn warn_of_unused(
+    entry: &Section<'_>,
+    actions: &[ActionConfig],
+    numbers: &[usize],
+    warnings: &mut Vec<String>,
+) {
+    let is_output = |action: &ActionConfig| makes_output(action) && !is_question(action);
+    for (index, _) in actions.iter().enumerate().filter(|(_, action)| is_output(action)) {
         let after = &actions[index + 1..];
         let why = match after.iter().position(makes_output) {
             Some(next) => format!(
-                "action {} makes its own from msg; write what both do as one",
-                index + next + 2
+                "{} makes its own from msg; write what both do as one",
+                name(index + 1 + next, numbers)
             ),
             None if after.iter().any(|action| matches!(action, ActionConfig::Forward(_))) => {
                 continue;
@@ -124,12 +152,13 @@ fn warn_of_unused(entry: &Section<'_>, actions: &[ActionConfig], warnings: &mut 
                      { forward = \"\" } behind it"
                 .to_owned(),
         };
-        let key = entry.key(&format!("action {}", index + 1));
+        let key = entry.key(&name(index, numbers));
         warnings.push(format!("{key}: what it makes is never sent, because {why}"));
     }
 }
 
-fn read_action(mut action: Section<'_>, kafka: &KafkaSettings) -> Option<ActionConfig> {
+/// One action; more of them where it mixes kinds, which is a mistake, as is none.
+fn read_action(mut action: Section<'_>, kafka: &KafkaSettings) -> Vec<ActionConfig> {
     let given: Vec<String> = action.rest().keys().cloned().collect();
     let is_given = |key: &str| given.iter().any(|given| given == key);
     let forward = read_forward(&mut action, kafka);
@@ -164,14 +193,10 @@ fn read_action(mut action: Section<'_>, kafka: &KafkaSettings) -> Option<ActionC
         }
     }
     action.finish();
-    match kinds.as_slice() {
-        ["merge"] => merge.flatten(),
-        ["replace"] => replace.map(ActionConfig::Replace),
-        ["sample"] => sample.flatten(),
-        ["stop"] => Some(ActionConfig::Stop),
-        [_] => Some(ActionConfig::Forward(forward)),
-        _ => None,
-    }
+    let forward = first_of_forward.map(|_| ActionConfig::Forward(forward));
+    let replace = replace.map(ActionConfig::Replace);
+    let stop = stop.map(|_| ActionConfig::Stop);
+    [forward, merge.flatten(), replace, sample.flatten(), stop].into_iter().flatten().collect()
 }
 
 /// The keys of a `forward`, whether given or not. Without a topic it goes to `kafka.topic`.

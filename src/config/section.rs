@@ -82,6 +82,11 @@ impl<'a> Section<'a> {
         Section { path, table, asked: Vec::new(), later, overlay, mistakes }
     }
 
+    /// The same section, called otherwise in errors.
+    pub fn called(self, path: String) -> Section<'a> {
+        Section { path, ..self }
+    }
+
     /// What the section is called in an error.
     pub fn path(&self) -> &str {
         &self.path

@@ -17,6 +17,15 @@ fn strings(case: &Table, key: &str) -> Vec<String> {
     values.iter().map(|value| value.as_str().expect("a string").to_owned()).collect()
 }
 
+/// Reads a text that is no translation.
+fn read(
+    text: &str,
+    environment: &[(String, String)],
+    allowed_cores: &[usize],
+) -> Result<(Settings, Vec<String>), Vec<Mistake>> {
+    Settings::from_toml(text, &[], environment, allowed_cores)
+}
+
 /// Settings as the cases write them: key -> what it means.
 fn means(settings: &Settings) -> BTreeMap<String, String> {
     let limits = &settings.limits;
@@ -156,7 +165,7 @@ fn check_case(case: &Table) -> Result<(), String> {
         _ => Vec::new(),
     };
     let expected = strings(case, "mistakes");
-    let (settings, warnings) = match Settings::from_toml(&text, &environment, &cores) {
+    let (settings, warnings) = match read(&text, &environment, &cores) {
         Err(mistakes) => {
             let found: Vec<String> = mistakes.into_iter().map(|mistake| mistake.0).collect();
             if found.len() == expected.len() && found.iter().zip(&expected).all(is_expected) {
@@ -196,7 +205,7 @@ fn shared_cases_hold() {
 
 /// The mistakes of a file with this rule alone.
 fn mistakes_of(rule: &str) -> Vec<String> {
-    let found = Settings::from_toml(&format!("[[rule]]\n{rule}"), &[], &[0, 1]);
+    let found = read(&format!("[[rule]]\n{rule}"), &[], &[0, 1]);
     found.expect_err(rule).into_iter().map(|mistake| mistake.0).collect()
 }
 
@@ -332,7 +341,7 @@ fn nesting_is_bounded_in_every_language() {
 #[test]
 fn rules_are_bounded() {
     let rules = "[[rule]]\nactions = [{ stop = true }]\n".repeat(4097);
-    let mistakes = Settings::from_toml(&rules, &[], &[0, 1]).expect_err("too many");
+    let mistakes = read(&rules, &[], &[0, 1]).expect_err("too many");
     assert_eq!(
         mistakes.into_iter().map(|mistake| mistake.0).collect::<Vec<_>>(),
         ["rule: 4097 rules; give at most 4096, because a message that matches none is tried \
@@ -342,10 +351,9 @@ fn rules_are_bounded() {
 
 #[test]
 fn the_reference_file_equals_the_defaults() {
-    let (reference, warnings) =
-        Settings::from_toml(REFERENCE, &[], &[0, 1, 2, 3]).expect("config.toml is valid");
+    let (reference, warnings) = read(REFERENCE, &[], &[0, 1, 2, 3]).expect("config.toml is valid");
     let rule = "[[rule]]\nname = \"everything\"\nactions = [{ forward = \"\" }]";
-    let (defaults, _) = Settings::from_toml(rule, &[], &[0, 1, 2, 3]).expect("one rule is enough");
+    let (defaults, _) = read(rule, &[], &[0, 1, 2, 3]).expect("one rule is enough");
     assert_eq!(reference, defaults);
     assert_eq!(warnings, Vec::<String>::new());
 }
@@ -361,7 +369,7 @@ fn the_reference_files_examples_are_valid() {
         .collect();
     let uncommented = uncommented
         .replace("allow = []\n# Where records go", "allow = [\"logs-*\"]\n# Where records go");
-    let (settings, _) = Settings::from_toml(&uncommented, &[], &[0, 1, 2, 3]).expect("valid");
+    let (settings, _) = read(&uncommented, &[], &[0, 1, 2, 3]).expect("valid");
     assert_eq!(settings.rules.len(), REFERENCE.matches("[[rule]]\n").count());
     assert!(!settings.kafka.conf.is_empty());
     assert!(settings.listen.len() > 1);
@@ -400,8 +408,7 @@ fn the_reference_file_holds_every_key() {
 fn a_secret_is_never_printed() {
     let config = "[kafka]\nembedded = false\n[kafka.conf]\n\"bootstrap.servers\" = \"b:9092\"\n\
         \"sasl.password\" = \"hunter2\"\n\"ssl.key.pem\" = \"hunter2\"";
-    let (settings, warnings) =
-        Settings::from_toml(&format!("{config}{ONE_RULE}"), &[], &[0, 1]).expect("valid");
+    let (settings, warnings) = read(&format!("{config}{ONE_RULE}"), &[], &[0, 1]).expect("valid");
     assert!(settings.kafka.conf.iter().any(|(_, text)| text == "hunter2"));
     let printed = format!("{settings:?} {warnings:?} {}", settings.summary());
     assert!(!printed.contains("hunter2"), "{printed}");
@@ -424,7 +431,7 @@ fn a_secret_never_stands_in_a_mistake() {
         "kafka = \"hunter2\"",
         "password = \"hunter2\"",
     ] {
-        let mistakes = Settings::from_toml(config, &[], &[0, 1]).expect_err(config);
+        let mistakes = read(config, &[], &[0, 1]).expect_err(config);
         for mistake in mistakes {
             let shown = ["hunter2", "1979", "3.5"].iter().any(|secret| mistake.0.contains(secret));
             assert!(!shown, "{mistake}");
@@ -434,7 +441,7 @@ fn a_secret_never_stands_in_a_mistake() {
 
 #[test]
 fn summary_is_one_line_with_the_memory_sum() {
-    let (settings, _) = Settings::from_toml(REFERENCE, &[], &[0, 1, 2, 3]).expect("valid");
+    let (settings, _) = read(REFERENCE, &[], &[0, 1, 2, 3]).expect("valid");
     assert_eq!(settings.record_bytes(), 48 << 20);
     assert_eq!(
         settings.summary(),
@@ -458,7 +465,7 @@ fn broken_text_never_panics() {
     for end in (0..REFERENCE.len()).step_by(step) {
         for insert in ["", "[", "\"", "= 1\n", "\u{0}", "[[rule]]\n"] {
             let text = format!("{}{insert}{}", &REFERENCE[..end], &REFERENCE[end + 1..]);
-            if let Err(mistakes) = Settings::from_toml(&text, &[], &[0, 1]) {
+            if let Err(mistakes) = read(&text, &[], &[0, 1]) {
                 assert!(mistakes.iter().all(is_sentence), "{mistakes:?}");
             }
         }
@@ -472,6 +479,6 @@ fn deep_nesting_is_refused_without_recursion() {
         format!("a = {}", "[".repeat(20_000)),
         format!("[kafka.conf]\na{} = 1", ".a".repeat(20_000)),
     ] {
-        let _ = Settings::from_toml(&text, &[], &[0]);
+        let _ = read(&text, &[], &[0]);
     }
 }

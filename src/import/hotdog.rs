@@ -4,12 +4,12 @@
 //! names it with the reason. Keys that hotdog did not know it ignored: they get a note.
 
 use super::table::{Table, show};
-use super::template;
 use super::yaml::{Kind, Node};
+use super::{template, whole};
+use crate::config::RulePlace;
 use corndog_pipeline::rules::{
     ActionConfig, Field, ForwardConfig, MatcherConfig, PayloadFormat, RuleConfig,
 };
-use serde_json::Value as Json;
 
 /// Fields that hotdog's rules knew.
 const FIELDS: [&str; 5] = ["msg", "hostname", "appname", "facility", "severity"];
@@ -49,10 +49,8 @@ pub struct Tls {
 /// One rule, and where it stood.
 #[derive(Debug)]
 pub struct Rule {
-    /// From 1, in hotdog's file.
-    pub number: usize,
-    /// From 1, in hotdog's file.
-    pub line: usize,
+    /// In hotdog's file.
+    pub place: RulePlace,
     /// What it says.
     pub rule: RuleConfig,
 }
@@ -230,7 +228,7 @@ fn read_rule(number: usize, node: &Node, findings: &mut Findings) -> Option<Rule
     for (index, node) in nodes.iter().enumerate() {
         actions.take(index + 1, node, findings);
     }
-    let (line, mut actions) = (entry.line, actions.list);
+    let (line, actions) = (entry.line, actions.list);
     let Some(matcher) = matcher else {
         let sentence = "neither regex nor jmespath, so it never matched; left out, because in \
                         corndog it would match every message";
@@ -244,11 +242,18 @@ fn read_rule(number: usize, node: &Node, findings: &mut Findings) -> Option<Rule
         return None;
     }
     entry.finish(findings);
+    let (numbers, mut actions): (Vec<usize>, Vec<ActionConfig>) = actions.into_iter().unzip();
     template::clean(&matcher, &mut actions, &mut |what| {
         findings.notes.push(format!("line {line}: {path}: {what}"));
     });
+    let groups = template::groups(&matcher).unwrap_or_default();
+    let actions = numbers.into_iter().zip(actions).collect();
+    let actions = whole::split(actions, &groups, &mut |number, what| {
+        findings.notes.push(format!("line {line}: {path}, action {number}: {what}"));
+    });
+    let (numbers, actions) = actions.into_iter().unzip();
     let rule = RuleConfig { name: String::new(), field, matcher, actions };
-    Some(Rule { number, line, rule })
+    Some(Rule { place: RulePlace { number, line, actions: numbers }, rule })
 }
 
 fn read_field(entry: &mut Table<'_>, findings: &mut Findings) -> Field {
@@ -265,9 +270,12 @@ fn read_field(entry: &mut Table<'_>, findings: &mut Findings) -> Field {
     })
 }
 
+/// An action, and its number from 1 in hotdog's rule.
+pub type Numbered = (usize, ActionConfig);
+
 /// A rule's actions being read.
 struct Actions {
-    list: Vec<ActionConfig>,
+    list: Vec<Numbered>,
     path: String,
 }
 
@@ -307,17 +315,17 @@ impl Actions {
         let ended = self
             .list
             .iter()
-            .any(|action| matches!(action, ActionConfig::Forward(_) | ActionConfig::Stop));
+            .any(|(_, action)| matches!(action, ActionConfig::Forward(_) | ActionConfig::Stop));
         match action {
             // Out of habit: forward has ended the message already.
             Some(ActionConfig::Stop)
-                if matches!(self.list.last(), Some(ActionConfig::Forward(_))) => {}
+                if matches!(self.list.last(), Some((_, ActionConfig::Forward(_)))) => {}
             Some(_) if ended => {
                 let sentence = "never ran, because a forward or stop before it ends the message; \
                                 left out";
                 entry.note(sentence, findings);
             }
-            Some(action) => self.list.push(action),
+            Some(action) => self.list.push((number, action)),
             None => {}
         }
         entry.finish(findings);
@@ -330,13 +338,7 @@ fn read_merge(entry: &mut Table<'_>, findings: &mut Findings) -> Option<ActionCo
         return None;
     };
     match node.json() {
-        Ok(json @ Json::Object(_)) => Some(ActionConfig::Merge(json)),
-        Ok(_) => {
-            let sentence = "json is no mapping, and such a merge has no counterpart: corndog \
-                            merges an object into an object; left out";
-            entry.note(sentence, findings);
-            None
-        }
+        Ok(json) => Some(ActionConfig::Merge(json)),
         Err(line) => {
             findings.mistakes.push(format!(
                 "line {line}: {}: json has no infinity and no not-a-number",

@@ -155,7 +155,7 @@ fn metrics(out: &mut String, hotdog: &Hotdog) {
 }
 
 fn write_rule(out: &mut String, rule: &Rule) {
-    line(out, &format!("\n# rule {}, line {}", rule.number, rule.line));
+    line(out, &format!("\n# rule {}, line {}", rule.place.number, rule.place.line));
     line(out, "[[rule]]");
     let RuleParts { field, matcher, actions } = RuleParts::of(rule);
     line(out, &format!("field = {field}"));
@@ -205,11 +205,12 @@ fn write_action(action: &ActionConfig) -> String {
     text
 }
 
-/// A TOML table, or where TOML has no such value (null, large numbers) a string with the JSON.
+/// A TOML table, or where TOML has no such value (null, large numbers) a string with the JSON. So
+/// is a string, which would else be read as JSON.
 fn tree(json: &Json) -> String {
     match value(json) {
-        Some(value) => value.to_string(),
-        None => string(&json.to_string()),
+        Some(value) if !json.is_string() => value.to_string(),
+        _ => string(&json.to_string()),
     }
 }
 

@@ -36,7 +36,7 @@ fn all() -> Vec<(PathBuf, PathBuf)> {
         .map(|path| (path.clone(), path.with_extension("toml")))
         .collect();
     all.sort();
-    assert!(all.len() >= 17, "{all:?}");
+    assert!(all.len() >= 18, "{all:?}");
     all
 }
 
@@ -160,6 +160,7 @@ fn everything_that_does_not_come_along_is_named() {
         for variable in ["hostname", "sd.origin", "procid"] {
             assert!(!done.stdout.contains(variable), "`{variable}`: {}", done.stdout);
         }
+        notes("whole.yml", &["rule 1, action 1: json is no mapping", "rule 2, action 2: json is"]);
         let done = notes("topics.yml", &[]);
         assert!(done.stdout.contains("allow = [\"*\"]"), "{}", done.stdout);
         let done = notes("fields.yml", &[]);
@@ -205,6 +206,99 @@ fn what_check_would_refuse_is_named_and_exits_with_2() {
                 assert!(check.stderr.contains(reason), "{check:?}");
             }
         }
+    });
+}
+
+/// A list whose strings insert what the message holds would need escapes that `replace` does not
+/// make: left out, what hotdog dropped would be forwarded.
+#[test]
+fn a_merge_of_a_list_with_variables_is_refused_by_name() {
+    timed(seconds(30), || {
+        let scratch = Scratch::new("import");
+        let yml = scratch.path().join("hotdog.yml");
+        for json in ["['{{msg}}']", "'{{msg}}'", "[{'{{a}}': 1}]"] {
+            let text = format!(
+                "global: {{kafka: {{conf: {{bootstrap.servers: 'localhost:9092'}}}}}}\nrules:\n- \
+                 {{field: msg, regex: '(?P<a>.)', actions: [{{type: merge, json: {json}}}, {{type: \
+                 forward, topic: t}}]}}\n"
+            );
+            fs::write(&yml, text).unwrap();
+            let done = corndog(&["import"], &[&yml]);
+            assert_eq!(done.code, Some(2), "{done:?}");
+            for words in ["line 3: rule 1, action 1: json is no mapping", "has no counterpart"] {
+                assert!(done.stderr.contains(words), "`{words}` is not in: {}", done.stderr);
+            }
+            let words = "to be mended in what is printed: rule 1 (line 3), action 1, merge: ";
+            assert!(done.stderr.contains(words), "{}", done.stderr);
+            assert!(done.stdout.contains("{ merge = "), "{}", done.stdout);
+            let toml = scratch.path().join("imported.toml");
+            fs::write(&toml, &done.stdout).unwrap();
+            for file in [&toml, &yml] {
+                let check = corndog(&["check", "-c"], &[file]);
+                assert_eq!(check.code, Some(2), "{check:?}");
+            }
+        }
+    });
+}
+
+/// Rules and actions that do not come along were not counted, so that errors meant others.
+#[test]
+fn errors_name_hotdogs_own_rules_and_actions() {
+    timed(seconds(30), || {
+        let scratch = Scratch::new("import");
+        let yml = scratch.path().join("hotdog.yml");
+        let long = "x".repeat(5000);
+        let rules = format!(
+            "global: {{kafka: {{conf: {{bootstrap.servers: 'localhost:9092'}}}}}}
+rules:
+- {{field: msg, actions: [{{type: stop}}]}}
+- {{field: msg, regex: a, actions: []}}
+- field: msg
+  regex: '('
+  actions:
+  - {{type: merge, json: [1]}}
+  - {{type: replace, template: '{long}'}}
+  - {{type: forward, topic: '{{{{#if msg}}}}'}}
+- {{field: msg, regex: b, actions: []}}
+- {{field: msg, regex: c, actions: [{{type: forward, topic: 'no topic'}}]}}
+"
+        );
+        fs::write(&yml, rules).unwrap();
+        let expected = [
+            "rule 3 (line 5), action 2, replace: 5000 bytes; give at most 4096",
+            "rule 3 (line 5), regex: unclosed group",
+            "rule 3 (line 5), forward: the block opened here is not closed",
+            "rule 5 (line 12), forward: \"no topic\" is no legal topic name",
+        ];
+        for command in ["check -c", "import"] {
+            let words: Vec<&str> = command.split(' ').collect();
+            let done = corndog(&words, &[&yml]);
+            assert_eq!(done.code, Some(2), "{done:?}");
+            for words in expected {
+                assert!(done.stderr.contains(words), "`{words}` is not in: {}", done.stderr);
+            }
+            for other in ["rule 1,", "rule 2,", "rule 1 (", "rule 2 ("] {
+                assert!(!done.stderr.contains(other), "`{other}` is in: {}", done.stderr);
+            }
+        }
+        let text = "rules:\n- {field: msg}\n- {field: time, regex: '(', actions: [{type: stop}, {type: \
+                    jump}]}\n";
+        fs::write(&yml, text).unwrap();
+        let done = corndog(&["check", "-c"], &[&yml]);
+        assert_eq!(done.code, Some(2), "{done:?}");
+        for words in ["rule 2: field \"time\"", "\"jump\" is unknown", "rule 2 (line 3), regex: "] {
+            assert!(done.stderr.contains(words), "`{words}` is not in: {}", done.stderr);
+        }
+        assert_eq!(done.stderr.matches("rule 2").count(), 3, "{}", done.stderr);
+        let text = "global: {kafka: {conf: {bootstrap.servers: 'localhost:9092'}}}\nrules:\n- {field: \
+                    msg}\n- {field: msg, regex: '.*', actions: [{type: stop}]}\n- {field: msg, \
+                    regex: b, actions: [{type: stop}]}\n";
+        fs::write(&yml, text).unwrap();
+        let done = corndog(&["check", "-c"], &[&yml]);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let words = "rule 3 (line 5): never reached, because rule 2 (line 4) matches every message \
+                     and ends it; move rule 2 (line 4) to the end";
+        assert!(done.stderr.contains(words), "{}", done.stderr);
     });
 }
 
