@@ -39,6 +39,8 @@ pub struct TestArgs {
     pub json: bool,
     /// A file of cases.
     pub cases: Option<String>,
+    /// A listener by its name, instead of the first.
+    pub listen: Option<String>,
     /// Files of messages; `-` is standard input.
     pub inputs: Vec<String>,
 }
@@ -137,14 +139,14 @@ struct Check {
     name = "test",
     example = "logger --stderr --no-act --rfc5424 hello 2>&1 | corndog test -c config.toml -\n\
                corndog test -c config.toml --json example.log | jq -r .topic | sort | uniq -c\n\
-               corndog test -c config.toml --cases cases.toml",
+               corndog test -c config.toml --cases cases.toml --listen tls",
     note = "An input holds syslog frames or bare lines, one a line. A file of cases is TOML, with a\n\
             [[case]] for each message: name, input (or input_hex), optionally peer, listener and\n\
             time, and what is expected of it: rule, topic, key, headers, payload (or payload_json,\n\
-            compared as JSON), dead_letter or dropped. What is not given is not compared. The time\n\
-            of a case is 2000-01-01T00:00:00Z where it gives none; {{{{version}}}} in what is expected\n\
-            stands for the version of corndog. Exit code 1 when a case failed, 2 when a file is\n\
-            wrong."
+            compared as JSON), dead_letter or dropped. What is not given is not compared. A case\n\
+            without a listener's name has the one of --listen. Its time is 2000-01-01T00:00:00Z\n\
+            where it gives none; {{{{version}}}} in what is expected stands for the version of corndog.\n\
+            Exit code 1 when a case failed, 2 when a file is wrong."
 )]
 struct Test {
     /// file to read; else $CORNDOG_CONFIG, ./config.toml, /etc/corndog/config.toml
@@ -158,6 +160,10 @@ struct Test {
     /// a TOML file of inputs with what is expected of them
     #[argh(option, arg_name = "file")]
     cases: Option<String>,
+
+    /// name of the listener whose format, timezone and oversize hold; else the first one's do
+    #[argh(option, arg_name = "name")]
+    listen: Option<String>,
 
     /// files of messages; - is standard input
     #[argh(positional, arg_name = "input")]
@@ -246,6 +252,7 @@ fn read(words: &[String]) -> Result<Command, Stop> {
             config: test.config,
             json: test.json,
             cases: test.cases,
+            listen: test.listen,
             inputs: test
                 .inputs
                 .into_iter()
@@ -303,8 +310,12 @@ mod tests {
         assert_eq!(words("check -c b.toml"), Ok(Command::Check { config: config.clone() }));
         let inputs = vec!["a.log".to_owned(), "-".to_owned()];
         let cases = Some("c.toml".to_owned());
-        let test = TestArgs { config, json: true, cases, inputs };
-        assert_eq!(words("test -c b.toml --json --cases c.toml a.log -"), Ok(Command::Test(test)));
+        let listen = Some("strict".to_owned());
+        let test = TestArgs { config, json: true, cases, listen, inputs };
+        assert_eq!(
+            words("test -c b.toml --json --cases c.toml --listen strict a.log -"),
+            Ok(Command::Test(test))
+        );
         let file = "hotdog.yml".to_owned();
         assert_eq!(words("import hotdog.yml"), Ok(Command::Import { file }));
     }
@@ -314,7 +325,10 @@ mod tests {
         assert!(asked("--help").contains("logger --server 127.0.0.1"));
         assert!(asked("run --help").contains("corndog run -c /etc/corndog/config.toml --log json"));
         assert!(asked("check --help").contains("corndog check -c new.toml"));
-        assert!(asked("test --help").contains("corndog test -c config.toml --cases cases.toml"));
+        assert!(
+            asked("test --help")
+                .contains("corndog test -c config.toml --cases cases.toml --listen tls")
+        );
         assert!(asked("import --help").contains("corndog import hotdog.yml > config.toml"));
         assert!(asked("help").contains("Commands:"));
     }

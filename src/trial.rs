@@ -3,6 +3,7 @@
 //! | part | what it holds |
 //! | --- | --- |
 //! | `input` | files and standard input -> frames |
+//! | `listeners` | for which listener a message is tried |
 //! | `show` | what became of a message, for people and for programs |
 //! | `cases` | a file of inputs with what is expected of them |
 //! | `diff` | how what was expected differs from what was found |
@@ -10,6 +11,7 @@
 mod cases;
 mod diff;
 mod input;
+mod listeners;
 mod show;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -27,9 +29,9 @@ use corndog_pipeline::topics::TopicTable;
 use jiff::Timestamp;
 
 use crate::args::{LogFormat, TestArgs};
-use crate::config::ListenSettings;
 use crate::plan::plan_to_test;
 use crate::report::Report;
+use listeners::Listeners;
 use show::Style;
 
 /// The command line, the configuration or an input is wrong.
@@ -49,15 +51,14 @@ struct Trial {
     frame_bytes_max: usize,
     /// What each rule's matcher reads.
     fields: Vec<String>,
-    /// At least one.
-    listeners: Vec<ListenSettings>,
+    listeners: Listeners,
 }
 
 /// What surrounds a frame.
 struct Surroundings<'a> {
     peer: &'a str,
-    /// `None`: the first.
-    listener: Option<&'a str>,
+    /// Its place; `None`: the one that is chosen, else the first.
+    listener: Option<usize>,
     now: Timestamp,
 }
 
@@ -113,8 +114,10 @@ pub fn test(args: &TestArgs) -> ExitCode {
 fn try_all(args: &TestArgs, report: &Report) -> Result<usize, Vec<String>> {
     let plan = plan_to_test(args.config.as_deref())?;
     plan.warnings.iter().for_each(|warning| report.say(Level::Warn, warning));
+    let listeners = Listeners::new(plan.settings.listen, args.listen.as_deref());
+    let listeners = listeners.map_err(|why| vec![why])?;
     let cases = match &args.cases {
-        Some(file) => cases::read(file)?,
+        Some(file) => cases::read(file, &listeners)?,
         None => Vec::new(),
     };
     let distinct = plan.settings.routing.distinct;
@@ -125,7 +128,7 @@ fn try_all(args: &TestArgs, report: &Report) -> Result<usize, Vec<String>> {
         distinct,
         frame_bytes_max: plan.settings.limits.frame_bytes_max,
         fields: plan.settings.rules.iter().map(|rule| rule.field.to_string()).collect(),
-        listeners: plan.settings.listen,
+        listeners,
     };
     trial.rules.place(&trial.table).map_err(|why| vec![why])?;
 
@@ -172,20 +175,9 @@ impl Trial {
         self.scratch = self.rules.scratch();
     }
 
-    /// A listener by its name; one that the configuration does
-    /// not have is like the first.
-    fn listener(&self, name: Option<&str>) -> ListenSettings {
-        let known = self.listeners.iter().find(|listener| Some(listener.name.as_str()) == name);
-        let mut listener = known.or(self.listeners.first()).cloned().unwrap_or_default();
-        if let Some(name) = name {
-            listener.name = name.to_owned();
-        }
-        listener
-    }
-
     /// What becomes of one frame.
     fn evaluate(&mut self, frame: Frame<'_>, surroundings: &Surroundings<'_>) -> Outcome {
-        let listener = self.listener(surroundings.listener);
+        let listener = self.listeners.at(surroundings.listener);
         let oversize = listener.oversize;
         let peer = surroundings.peer.as_bytes();
         let message = Message::parse_as(listener.dialect, frame.bytes, peer);

@@ -4,6 +4,7 @@
 //! fixed ([`TIME`] where it names none), so that `{{iso8601}}` is the same on every day.
 
 use super::diff::{self, Difference};
+use super::listeners::Listeners;
 use super::show::{self, Colour, Style, plain};
 use super::{Outcome, PEER, Surroundings, Trial};
 use corndog_pipeline::counters::Dropped;
@@ -29,8 +30,8 @@ pub struct Case {
     name: String,
     frame: Vec<u8>,
     peer: String,
-    /// `None`: the first listener of the configuration.
-    listener: Option<String>,
+    /// Its place in the configuration; `None`: the one that is chosen, else the first.
+    listener: Option<usize>,
     time: Timestamp,
     expected: Expected,
 }
@@ -84,10 +85,10 @@ struct CaseConfig {
     dead_letter: Option<String>,
 }
 
-/// Reads a file of cases.
+/// Reads a file of cases, for these listeners.
 ///
 /// Errors: every mistake, one sentence each.
-pub fn read(file: &str) -> Result<Vec<Case>, Vec<String>> {
+pub fn read(file: &str, listeners: &Listeners) -> Result<Vec<Case>, Vec<String>> {
     let text = read_text(file).map_err(|why| vec![format!("{file}: {why}")])?;
     let CaseFile { case: cases } = toml::from_str(&text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start).min(text.len());
@@ -104,7 +105,7 @@ pub fn read(file: &str) -> Result<Vec<Case>, Vec<String>> {
     let mut mistakes = Vec::new();
     for (index, case) in cases.into_iter().enumerate() {
         let name = format!("{file}: case {} {:?}", index + 1, case.name);
-        match case.check() {
+        match case.check(listeners) {
             Ok(case) => checked.push(case),
             Err(why) => mistakes.push(format!("{name}: {why}")),
         }
@@ -124,7 +125,7 @@ fn read_text(file: &str) -> Result<String, String> {
 }
 
 impl CaseConfig {
-    fn check(self) -> Result<Case, String> {
+    fn check(self, listeners: &Listeners) -> Result<Case, String> {
         let frame = match (self.input, self.input_hex) {
             (Some(text), None) => {
                 let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -147,6 +148,8 @@ impl CaseConfig {
             Some(_) => return Err("rule: neither a name nor a number".to_owned()),
         };
         let payload_json = self.payload_json.map(expected_json).transpose()?;
+        let listener = self.listener.as_deref().map(|name| listeners.find(name)).transpose();
+        let listener = listener.map_err(|why| format!("listener: {why}"))?;
         for (key, reason) in [("dropped", &self.dropped), ("dead_letter", &self.dead_letter)] {
             check_reason(key, reason.as_deref())?;
         }
@@ -164,7 +167,7 @@ impl CaseConfig {
         };
         expected.check()?;
         let peer = self.peer.unwrap_or_else(|| PEER.to_owned());
-        Ok(Case { name: self.name, frame, peer, listener: self.listener, time, expected })
+        Ok(Case { name: self.name, frame, peer, listener, time, expected })
     }
 }
 
@@ -243,8 +246,8 @@ pub fn run(trial: &mut Trial, cases: &[Case], style: Style, out: &mut impl Write
     let mut failed = 0;
     for (index, case) in cases.iter().enumerate() {
         trial.begin_anew();
-        let listener = case.listener.as_deref();
-        let surroundings = Surroundings { peer: &case.peer, listener, now: case.time };
+        let surroundings =
+            Surroundings { peer: &case.peer, listener: case.listener, now: case.time };
         let kept = case.frame.len().min(trial.frame_bytes_max);
         let frame = Frame { bytes: &case.frame[..kept], truncated: kept < case.frame.len() };
         let outcome = trial.evaluate(frame, &surroundings);
@@ -309,7 +312,7 @@ mod tests {
     fn refusal(case: &str) -> String {
         let text = format!("name = \"a\"\n{case}");
         let case: CaseConfig = toml::from_str(&text).expect("TOML");
-        case.check().expect_err("a mistake")
+        case.check(&Listeners::default()).expect_err("a mistake")
     }
 
     #[test]
@@ -323,6 +326,7 @@ mod tests {
         assert!(refusal("input = \"a\"\nrule = 1.5").contains("neither a name nor a number"));
         assert!(refusal("input = \"a\"\nrule = 1\ntime = \"noon\"").contains("no time"));
         assert!(refusal("input = \"a\"\npayload_json = \"{\"").contains("not JSON"));
+        assert!(refusal("input = \"a\"\nlistener = \"b\"").contains("\"b\" is no listener"));
         assert!(refusal("input = \"a\"\npayload = \"a\"\npayload_json = []").contains("keep one"));
     }
 

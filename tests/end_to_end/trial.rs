@@ -239,6 +239,96 @@ fn a_wrong_file_is_refused_in_a_sentence() {
     });
 }
 
+/// Two listeners that read the same bytes otherwise.
+const LISTENERS: &str = r#"
+[[listen]]
+name = "berlin"
+address = "127.0.0.1:0"
+timezone = "Europe/Berlin"
+
+[[listen]]
+name = "bare"
+address = "127.0.0.1:0"
+format = "raw"
+
+[kafka]
+record_time = "message"
+
+[[rule]]
+actions = [{ replace = "{{listener}}: {{msg}}" }, { forward = "all" }]
+"#;
+
+/// Runs `corndog test` on these listeners, with a file of cases and a message at hand.
+fn test_listeners(words: &[&str], cases: &str) -> Finished {
+    let scratch = Scratch::new("trial");
+    fs::write(scratch.path().join("config.toml"), LISTENERS).unwrap();
+    fs::write(scratch.path().join("cases.toml"), cases).unwrap();
+    fs::write(scratch.path().join("a.log"), "<13>Jul  1 12:00:00 web1 app: hello\n").unwrap();
+    plain(CORNDOG, &[&["test"], words].concat(), |command| {
+        command.current_dir(scratch.path());
+    })
+}
+
+#[test]
+fn the_first_listeners_settings_hold_or_those_of_the_one_that_is_named() {
+    timed(seconds(30), || {
+        let object = |words: &[&str]| -> Json {
+            let done = test_listeners(&[words, &["--json", "a.log"]].concat(), "");
+            assert_eq!(done.code, Some(0), "{done:?}");
+            serde_json::from_str(&done.stdout).unwrap()
+        };
+        for first in [object(&[]), object(&["--listen", "berlin"])] {
+            assert_eq!(first["payload"], "berlin: hello");
+            assert_eq!(first["format"], "rfc3164");
+            // Noon in Berlin's summer.
+            assert!(first["time"].as_str().unwrap().ends_with("-07-01T10:00:00Z"), "{first}");
+        }
+        let bare = object(&["--listen", "bare"]);
+        assert_eq!(bare["payload"], "bare: <13>Jul  1 12:00:00 web1 app: hello");
+        assert_eq!(bare["format"], "raw");
+    });
+}
+
+#[test]
+fn a_case_names_its_listener_or_has_the_one_of_the_command() {
+    timed(seconds(30), || {
+        let case = |listener: &str, payload: &str| {
+            let input = "<13>Jul  1 12:00:00 web1 app: hello";
+            format!(
+                "[[case]]\nname = \"a\"\ninput = \"{input}\"\n{listener}\npayload = {payload:?}\n"
+            )
+        };
+        let (berlin, bare) = ("berlin: hello", "bare: <13>Jul  1 12:00:00 web1 app: hello");
+        let named = case("listener = \"berlin\"", berlin) + &case("listener = \"bare\"", bare);
+        let words = ["--cases", "cases.toml"];
+        let first = named.clone() + &case("", berlin);
+        let done = test_listeners(&words, &first);
+        assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+        let listen = [&words[..], &["--listen", "bare"]].concat();
+        let done = test_listeners(&listen, &(named + &case("", bare)));
+        assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+        assert_eq!(test_listeners(&listen, &first).code, Some(1));
+    });
+}
+
+#[test]
+fn a_listener_that_is_none_is_one_sentence() {
+    timed(seconds(30), || {
+        let cases = "[[case]]\nname = \"a\"\ninput = \"a\"\nlistener = \"tls\"\ntopic = \"all\"\n";
+        for (words, sentence) in [
+            (["--listen", "tls", "a.log"], "--listen: \"tls\" is no listener of the configuration"),
+            (["a.log", "--cases", "cases.toml"], "case 1 \"a\": listener: \"tls\" is no listener"),
+        ] {
+            let done = test_listeners(&words, cases);
+            assert_eq!(done.code, Some(2), "{done:?}");
+            assert!(done.stderr.contains(sentence), "{}", done.stderr);
+            assert!(done.stderr.contains("write \"berlin\" or \"bare\""), "{}", done.stderr);
+            assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+            assert!(done.stdout.is_empty(), "{done:?}");
+        }
+    });
+}
+
 #[test]
 fn a_configuration_of_another_machine_can_be_tried() {
     timed(seconds(30), || {
