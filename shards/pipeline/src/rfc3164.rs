@@ -12,8 +12,8 @@
 //!   write instead is in `dialects`, and the times in `stamp`.
 //! - HOSTNAME, behind a time: the next word, unless it looks like a tag (ends with `:`, or has
 //!   `[...]:`), has bytes that no host name has, or ends the frame (then it is the MSG). `-` is no
-//!   host. Without a time: only in `host app[procid]: `, for `failed login: x` has the same form
-//!   as `host app: x`.
+//!   host, nor is one that was left empty: two spaces before a tag. Without a time: only in
+//!   `host app[procid]: `, for `failed login: x` has the same form as `host app: x`.
 //! - TAG is `app:` followed by a space or the end, or `app[procid]:`. The RFC lets any byte that is
 //!   not alphanumeric end the tag (§4.1.3), a space too; then each first word of a text would be
 //!   one, so here the colon is needed. A name has no quotes, braces, commas: JSON is no tag.
@@ -160,7 +160,11 @@ fn host(rest: &[u8]) -> (Option<&[u8]>, &[u8]) {
     match find_host(rest) {
         Some((b"-", after)) => (None, after),
         Some((host, after)) => (Some(host), after),
-        None => (None, rest),
+        None => match rest {
+            // An empty name: nginx has none yet while it starts.
+            [b' ', after @ ..] if tag(after).is_some() => (None, after),
+            _ => (None, rest),
+        },
     }
 }
 

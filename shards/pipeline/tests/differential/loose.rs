@@ -119,6 +119,9 @@ pub fn rfc3164(
     if after.starts_with(':') || after.contains(" : %") {
         return Some("Cisco: a colon behind the time, and one behind the host");
     }
+    if after.starts_with("  ") && ours.app_name.is_some() && alike.app_name.is_none() {
+        return Some("s4.1.3: a tag is one behind a host that was left empty, too");
+    }
     if after.contains("[]:") {
         return Some("s4.1.3: empty brackets hold no number");
     }
