@@ -1,4 +1,4 @@
-//! Sends stamped messages over TCP or TLS, flat out or at a rate, and counts what it sent.
+//! Sends stamped messages over TCP, TLS or UDP, flat out or at a rate, and counts what it sent.
 //!
 //! One thread per connection writes blocks of ready-made frames; per message it patches 24 digits
 //! and the kernel copies the bytes. A stop is taken between blocks, or while a write is held back;
@@ -302,7 +302,7 @@ mod tests {
     use super::*;
     use crate::message::{HEADER, check};
     use std::io::Read;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, UdpSocket};
 
     fn plan(address: SocketAddr, framing: Framing) -> Plan {
         Plan {
@@ -346,6 +346,22 @@ mod tests {
                     assert_eq!(check(msg).unwrap().sequence, index as u64);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn each_frame_is_a_datagram() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut plan = plan(socket.local_addr().unwrap(), Framing::Lf);
+        (plan.dial, plan.messages, plan.connections) = (Dial::Udp, 50, 1);
+        let report = run(&plan, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        assert_eq!((report.sent(), report.error()), (50, None));
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut frame = [0; 512];
+        for sequence in 0..50 {
+            let bytes = socket.recv(&mut frame).unwrap();
+            assert_eq!((bytes, frame[248]), (249, b'\n'));
+            assert_eq!(check(&frame[HEADER.len()..248]).unwrap().sequence, sequence);
         }
     }
 

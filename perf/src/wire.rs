@@ -1,4 +1,4 @@
-//! A connection to the forwarder: TCP, or TLS over it.
+//! A connection to the forwarder: TCP, TLS over it, or UDP.
 
 use crate::failure::Failure;
 use rustls::pki_types::pem::PemObject;
@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub enum Dial {
     Plain,
     /// TLS 1.3; the certificate is known.
     Tls(Arc<ClientConfig>),
+    /// UDP: what ends with LF is a datagram.
+    Udp,
 }
 
 impl Dial {
@@ -55,9 +57,19 @@ impl Dial {
 
     /// Connects; reads and writes then take at most `tick`.
     pub fn connect(&self, address: SocketAddr, tick: Duration) -> io::Result<Wire> {
+        if matches!(self, Dial::Udp) {
+            let any = match address.is_ipv4() {
+                true => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+                false => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+            };
+            let socket = UdpSocket::bind((any, 0))?;
+            socket.connect(address)?;
+            socket.set_write_timeout(Some(tick))?;
+            return Ok(Wire::Udp(socket));
+        }
         let mut stream = TcpStream::connect(address)?;
         let wire = match self {
-            Dial::Plain => Wire::Plain(stream),
+            Dial::Plain | Dial::Udp => Wire::Plain(stream),
             Dial::Tls(config) => {
                 let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
                 let connection = ClientConnection::new(config.clone(), name);
@@ -68,9 +80,10 @@ impl Dial {
                 Wire::Tls(Box::new(StreamOwned::new(connection, stream)))
             }
         };
-        let socket = wire.socket();
-        socket.set_write_timeout(Some(tick))?;
-        socket.set_read_timeout(Some(tick))?;
+        if let Some(stream) = wire.stream() {
+            stream.set_write_timeout(Some(tick))?;
+            stream.set_read_timeout(Some(tick))?;
+        }
         Ok(wire)
     }
 }
@@ -81,28 +94,37 @@ pub enum Wire {
     Plain(TcpStream),
     /// TLS over it.
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    /// UDP, connected.
+    Udp(UdpSocket),
 }
 
 impl Wire {
-    fn socket(&self) -> &TcpStream {
+    /// `None`: nothing is connected.
+    fn stream(&self) -> Option<&TcpStream> {
         match self {
-            Wire::Plain(stream) => stream,
-            Wire::Tls(stream) => &stream.sock,
+            Wire::Plain(stream) => Some(stream),
+            Wire::Tls(stream) => Some(&stream.sock),
+            Wire::Udp(_) => None,
         }
     }
 
-    /// Writes some bytes. With TLS they may still wait for `flush`.
+    /// Writes some bytes. With TLS they may still wait for `flush`; with UDP they are the first
+    /// datagram of them, with its LF.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Wire::Plain(stream) => stream.write(bytes),
             Wire::Tls(stream) => stream.write(bytes),
+            Wire::Udp(socket) => {
+                let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+                socket.send(&bytes[..end])
+            }
         }
     }
 
     /// Writes what is still here. Call it again where it is held back.
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
-            Wire::Plain(_) => Ok(()),
+            Wire::Plain(_) | Wire::Udp(_) => Ok(()),
             Wire::Tls(stream) => {
                 while stream.conn.wants_write() {
                     stream.conn.write_tls(&mut stream.sock)?;
@@ -114,7 +136,7 @@ impl Wire {
 
     /// Says that no more comes. What it takes TLS to say so is flushed before.
     pub fn end(&mut self) -> io::Result<()> {
-        self.socket().shutdown(Shutdown::Write)
+        self.stream().map_or(Ok(()), |stream| stream.shutdown(Shutdown::Write))
     }
 
     /// Puts the goodbye of TLS behind what was written; `flush` sends it.
@@ -124,9 +146,9 @@ impl Wire {
         }
     }
 
-    /// Reads what the other end sends, as it comes; nothing in it is looked at.
+    /// Reads what the other end sends, as it comes; nothing in it is looked at. With UDP that is
+    /// nothing.
     pub fn drain(&mut self, scrap: &mut [u8]) -> io::Result<usize> {
-        let mut socket = self.socket();
-        socket.read(scrap)
+        self.stream().map_or(Ok(0), |mut stream| stream.read(scrap))
     }
 }

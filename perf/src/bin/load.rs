@@ -1,4 +1,4 @@
-//! Sends stamped syslog messages over TCP and prints one JSON line about it.
+//! Sends stamped syslog messages over TCP, TLS or UDP and prints one JSON line about it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::message::Framing;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-/// Sends RFC 5424 messages over TCP, each with connection, sequence number and checksum; prints
+/// Sends RFC 5424 messages, each with connection, sequence number and checksum; prints
 /// one JSON line. SIGTERM or SIGINT end it cleanly: the counts are of whole messages.
 /// Example: load --address 127.0.0.1:1514 --messages 1000000
 #[derive(argh::FromArgs)]
@@ -43,12 +43,22 @@ struct Args {
     /// w4: the forwarder's certificate, in PEM
     #[argh(option)]
     certificate: Option<PathBuf>,
+    /// tcp (default, w4 over TLS) or udp: a message in each datagram, nothing held back
+    #[argh(option, default = "Transport::Tcp", from_str_fn(transport))]
+    transport: Transport,
     /// lf or octet (default lf)
     #[argh(option, default = "Framing::Lf", from_str_fn(framing))]
     framing: Framing,
     /// seed of the message bodies (default 1)
     #[argh(option, default = "1")]
     seed: u64,
+}
+
+#[derive(PartialEq)]
+enum Transport {
+    /// Or TLS over it.
+    Tcp,
+    Udp,
 }
 
 fn main() -> ExitCode {
@@ -79,6 +89,12 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     let workload = workload(&args)?;
     let dial = match (&args.certificate, workload.is_tls()) {
+        (_, is_tls)
+            if args.transport == Transport::Udp && (is_tls || args.framing != Framing::Lf) =>
+        {
+            return Err(Failure::Setup("--transport udp is for w1 to w3 with --framing lf".into()));
+        }
+        (None, false) if args.transport == Transport::Udp => Dial::Udp,
         (None, false) => Dial::Plain,
         (Some(file), true) => Dial::tls(file)?,
         (None, true) => return Err(Failure::Setup("w4 needs --certificate FILE".into())),
@@ -98,6 +114,14 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
     let report = load::run(&plan, &stop, &AtomicU64::new(0))?;
     println!("{}", report.json());
     Ok(if report.error().is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn transport(word: &str) -> Result<Transport, String> {
+    match word {
+        "tcp" => Ok(Transport::Tcp),
+        "udp" => Ok(Transport::Udp),
+        _ => Err(format!("transport {word:?}: choose tcp or udp")),
+    }
 }
 
 fn framing(word: &str) -> Result<Framing, String> {
