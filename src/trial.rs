@@ -187,6 +187,7 @@ impl Trial {
             now: surroundings.now,
             zone: &listener.zone,
             client_name: None,
+            credentials: None,
         };
         if frame.truncated && oversize != Oversize::Truncate {
             return self.oversize(oversize, &message, &context);

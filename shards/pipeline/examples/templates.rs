@@ -118,6 +118,7 @@ fn context() -> Context<'static> {
         now: jiff::Timestamp::UNIX_EPOCH,
         zone: &UTC,
         client_name: None,
+        credentials: None,
     }
 }
 

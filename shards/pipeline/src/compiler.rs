@@ -24,6 +24,7 @@ pub(crate) struct Compiler<'c> {
     sample_count: usize,
     /// SD-IDs and PARAM-NAMEs that templates name.
     sd_params: Vec<(String, String)>,
+    names_credentials: bool,
 }
 
 /// What the rules want of one field, so far.
@@ -41,6 +42,7 @@ impl<'c> Compiler<'c> {
             configured_topics: Vec::new(),
             sample_count: 0,
             sd_params: Vec::new(),
+            names_credentials: false,
         };
         compiler.field(&Field::Msg);
         compiler
@@ -95,6 +97,7 @@ impl<'c> Compiler<'c> {
             sd_rules,
             steps_per_byte,
             sample_count: self.sample_count,
+            names_credentials: self.names_credentials,
             routing: Routing {
                 policy: TopicPolicy { allow: routing.allow.clone(), distinct: routing.distinct },
                 fallback,
@@ -144,6 +147,7 @@ impl<'c> Compiler<'c> {
                 actions.push(self.action(action, &scope, &mut needs)?);
             }
         }
+        self.names_credentials |= needs.credentials;
         let needs_groups = needs.groups;
         let groups = needs_groups.then(|| self.fields[field].patterns.len());
         if let Some(pattern) = pattern
@@ -265,6 +269,7 @@ struct Needs {
     time: bool,
     /// SD-IDs and PARAM-NAMEs.
     sd_params: Vec<(String, String)>,
+    credentials: bool,
 }
 
 impl Needs {
@@ -274,6 +279,7 @@ impl Needs {
         self.time |= template.needs_time();
         let owned = |(id, param): (&str, &str)| (id.to_owned(), param.to_owned());
         self.sd_params.extend(template.sd_params().map(owned));
+        self.credentials |= template.names_credentials();
         Ok(template)
     }
 }

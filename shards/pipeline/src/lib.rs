@@ -12,6 +12,7 @@ pub mod client_name;
 mod compiler;
 pub mod control;
 pub mod counters;
+pub mod credentials;
 pub mod expression;
 pub mod framing;
 pub mod json;

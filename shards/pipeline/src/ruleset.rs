@@ -67,6 +67,7 @@ pub struct RuleSet {
     /// What expressions that are more than a path may cost, for each byte of a message.
     pub(crate) steps_per_byte: usize,
     pub(crate) sample_count: usize,
+    pub(crate) names_credentials: bool,
     pub(crate) routing: Routing,
     pub(crate) configured_topics: Vec<String>,
 }
@@ -169,6 +170,11 @@ impl RuleSet {
     /// True if a topic comes from message data somewhere.
     pub fn makes_topics(&self) -> bool {
         self.rules.iter().flat_map(|rule| &rule.actions).any(Action::makes_topic)
+    }
+
+    /// True if a template names the process that sent a message: its credentials are needed.
+    pub fn names_credentials(&self) -> bool {
+        self.names_credentials
     }
 
     /// Rules in it.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::credentials::Credentials;
 use crate::message::Message;
 use crate::rules::Field;
 use crate::structured_data::{SdNames, SdValues};
@@ -53,6 +54,8 @@ pub struct Context<'a> {
     pub zone: &'a TimeZone,
     /// The name in its sender's certificate that was verified; `None`: there is none.
     pub client_name: Option<&'a [u8]>,
+    /// The process on this machine that sent it; `None`: it came from the network, or no rule asks.
+    pub credentials: Option<&'a Credentials>,
 }
 
 /// The winner's captures: where each group matched, in `field`.
@@ -173,6 +176,11 @@ impl Template {
             Variable::Field(Field::SdParam { id, param }) => Some((&**id, &**param)),
             _ => None,
         })
+    }
+
+    /// True if it names the sender's process: its credentials are needed.
+    pub fn names_credentials(&self) -> bool {
+        self.variables().any(Variable::is_credential)
     }
 
     fn variables(&self) -> impl Iterator<Item = &Variable> {

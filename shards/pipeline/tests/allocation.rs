@@ -55,6 +55,7 @@ impl Engine {
             now: jiff::Timestamp::UNIX_EPOCH,
             zone: &jiff::tz::TimeZone::UTC,
             client_name: None,
+            credentials: None,
         };
         let verdict = self.rules.evaluate(&message, &context, &self.table, &mut self.scratch);
         let Verdict::Forward { record, .. } = verdict else { return };

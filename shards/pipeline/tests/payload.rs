@@ -13,6 +13,7 @@ const CONTEXT: Context<'static> = Context {
     now: jiff::Timestamp::UNIX_EPOCH,
     zone: &jiff::tz::TimeZone::UTC,
     client_name: None,
+    credentials: None,
 };
 
 fn json_of(frame: &[u8]) -> Value {

@@ -143,6 +143,7 @@ fn bytes_that_are_no_text_are_searched_as_well() {
         now: jiff::Timestamp::UNIX_EPOCH,
         zone: &jiff::tz::TimeZone::UTC,
         client_name: None,
+        credentials: None,
     };
     let message = Message::parse(b"\xfe\xffx", b"p");
     let mut scratch = rules.scratch();

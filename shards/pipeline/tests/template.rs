@@ -1,5 +1,6 @@
 //! Templates: what they insert, what they refuse, and that they agree with handlebars.
 
+use corndog_pipeline::credentials::Credentials;
 use corndog_pipeline::message::Message;
 use corndog_pipeline::structured_data::{SdNames, SdValues};
 use corndog_pipeline::template::{Context, Groups, Scope, Sd, Template, Variables};
@@ -18,6 +19,7 @@ const CONTEXT: Context<'static> = Context {
     now: jiff::Timestamp::UNIX_EPOCH,
     zone: &jiff::tz::TimeZone::UTC,
     client_name: None,
+    credentials: None,
 };
 
 /// Compiles where there are groups `user` and `port`, and a value.
@@ -83,8 +85,36 @@ fn every_variable_is_inserted_as_it_is() {
         assert_eq!(render_for(FRAME, text), rendered, "{text}");
     }
     assert_eq!(render_for(FRAME, "{{raw}}").as_bytes(), FRAME);
-    let nothing = "{{timestamp}}{{hostname}}{{appname}}{{procid}}{{msgid}}{{sd.a.x}}{{msg}}";
+    let nothing = "{{timestamp}}{{hostname}}{{appname}}{{procid}}{{msgid}}{{sd.a.x}}{{msg}}\
+                   {{client_name}}{{peer_pid}}{{peer_uid}}{{peer_gid}}";
     assert_eq!(render_for(b"<13>1 - - - - - -", nothing), "");
+}
+
+/// The kernel says the process's numbers; pid 0 is a process of another PID namespace.
+#[test]
+fn who_sent_it_is_inserted_where_it_is_known() {
+    let text = "{{client_name}}|{{peer_pid}}|{{peer_uid}}|{{peer_gid}}";
+    let message = Message::parse(FRAME, CONTEXT.peer);
+    for (process, rendered) in
+        [((4711, 0, 65_534), "a.example|4711|0|65534"), ((0, 1000, 100), "a.example||1000|100")]
+    {
+        let process = Credentials::new(process.0, process.1, process.2);
+        let client_name = Some(&b"a.example"[..]);
+        let context = Context { client_name, credentials: Some(&process), ..CONTEXT };
+        let variables = Variables {
+            message: &message,
+            context: &context,
+            iso8601: b"",
+            groups: None,
+            value: None,
+        };
+        for text in [text.to_owned(), format!("{text}{{{{#if port}}}}{{{{/if}}}}")] {
+            let template = compile(&text).expect("legal");
+            let mut out = Vec::new();
+            assert!(template.render(&variables, usize::MAX, &mut out));
+            assert_eq!(String::from_utf8_lossy(&out), rendered, "{text}");
+        }
+    }
 }
 
 #[test]
@@ -111,6 +141,11 @@ fn what_a_template_needs_is_known_when_it_is_compiled() {
     assert_eq!(of("{{iso8601}}"), (false, true, true));
     assert_eq!(of("{{msg}}"), (true, true, false), "a group wins over a built-in name");
     assert_eq!(of("{{hostname}}"), (false, true, false));
+    for (text, names_credentials) in
+        [("{{peer}}", false), ("{{peer_pid}}", true), ("{{#if peer_uid}}{{peer_gid}}{{/if}}", true)]
+    {
+        assert_eq!(compile(text).expect(text).names_credentials(), names_credentials, "{text}");
+    }
     assert_eq!(compile("a{{version}}b").expect("legal").as_literal(), Some(&b"a0.1.0b"[..]));
     assert_eq!(compile("a{{msg}}").expect("legal").as_literal(), None);
 }

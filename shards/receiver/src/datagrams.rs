@@ -20,10 +20,11 @@ use glommio::net::UdpSocket;
 use glommio::timer::Timer;
 use jiff::Timestamp;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recvfrom};
+use rustix::net::{RecvFlags, SocketAddrAny, recvfrom};
 
 use crate::adopt;
 use crate::origin::{Origin, Reading};
+use crate::process::Witness;
 use crate::settings::Listen;
 use crate::shard::{Shard, Taken};
 use crate::watch::Watch;
@@ -60,6 +61,7 @@ pub(crate) fn receive(shard: &Rc<Shard>, socket: OwnedFd, listen: Listen) {
         waiter,
         listen,
         buffer: Vec::new(),
+        witness: Witness::new(),
         pending: None,
         now: Instant::now(),
         time: Timestamp::now(),
@@ -84,6 +86,8 @@ struct Inbox {
     /// Of the last datagram's sender.
     origin: Origin,
     buffer: Vec<u8>,
+    /// For the senders' credentials.
+    witness: Witness,
     /// A datagram in the buffer that waits for a batch: its bytes, and whether it was cut.
     pending: Option<(usize, bool)>,
     now: Instant,
@@ -135,9 +139,8 @@ impl Inbox {
         self.now = Instant::now();
         self.time = Timestamp::now();
         for _ in 0..datagrams_max {
-            let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-            let (kept, bytes, address) = match recvfrom(&self.socket, &mut self.buffer[..], flags) {
-                Ok((kept, bytes, address)) => (kept, bytes, address),
+            let (kept, bytes, address) = match self.receive() {
+                Ok(received) => received,
                 Err(Errno::INTR) => continue,
                 Err(why) => return Err(why),
             };
@@ -156,6 +159,18 @@ impl Inbox {
             self.take_pending().await;
         }
         Ok(())
+    }
+
+    /// Receives one: bytes of it in the buffer, bytes that it had, who sent it.
+    fn receive(&mut self) -> Result<(usize, usize, Option<SocketAddrAny>), Errno> {
+        if self.listen.transport == Transport::UnixDatagram && self.shard.names_credentials() {
+            let seen = self.witness.receive(&self.socket, &mut self.buffer)?;
+            self.origin.set_process(seen.process);
+            return Ok((seen.kept, seen.bytes, None));
+        }
+        // Not the last one's, should a reload bring a rule that asks before this one is taken.
+        self.origin.set_process(None);
+        recvfrom(&self.socket, &mut self.buffer[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC)
     }
 
     /// Where the message ends that lies in the first `kept` bytes of the buffer; `None`: it is

@@ -23,6 +23,7 @@ use crate::adopt;
 use crate::connection::{Connection, Visitor};
 use crate::foreign;
 use crate::origin::{Origin, Reading};
+use crate::process;
 use crate::settings::Listen;
 use crate::shard::Shard;
 use crate::tls::wire::Wire;
@@ -106,7 +107,10 @@ impl Porter {
                 Err(_) => return,
             },
         };
-        let origin = self.origin(address);
+        let mut origin = self.origin(address);
+        if self.listen.transport == Transport::UnixStream {
+            origin.set_process(process::connected(adopt::borrow(&stream)));
+        }
         if address.is_some_and(|address| !network::allows(&self.listen.allow, address.ip())) {
             let text = "its address is in none of the networks in allow".to_owned();
             return self.say(Some(Refusal(Refused::NotAllowed, text)), &origin);

@@ -15,6 +15,7 @@ mod gate;
 mod kick;
 mod origin;
 mod pace;
+mod process;
 mod settings;
 mod shard;
 mod signal;

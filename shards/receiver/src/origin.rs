@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
+use corndog_pipeline::credentials::Credentials;
 use corndog_pipeline::framing::Framing;
 use corndog_pipeline::message::Dialect;
 use corndog_pipeline::rules::Oversize;
@@ -20,6 +21,8 @@ pub(crate) struct Origin {
     address: Option<SocketAddr>,
     /// The name in its certificate that was verified.
     pub(crate) client_name: Option<String>,
+    /// Of the unix domain: the process. Of datagrams, only where a rule asks.
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) listener: Rc<Reading>,
 }
 
@@ -48,11 +51,13 @@ impl Reading {
 impl Origin {
     pub(crate) fn new(address: SocketAddr, listener: Rc<Reading>) -> Self {
         let peer = address.ip().to_canonical().to_string();
-        Origin { peer, address: Some(address), client_name: None, listener }
+        let address = Some(address);
+        Origin { peer, address, client_name: None, credentials: None, listener }
     }
 
     pub(crate) fn of_machine(machine: &str, listener: Rc<Reading>) -> Self {
-        Origin { peer: machine.to_owned(), address: None, client_name: None, listener }
+        let peer = machine.to_owned();
+        Origin { peer, address: None, client_name: None, credentials: None, listener }
     }
 
     /// It is another sender's now. Nothing is allocated where that one's text is no longer.
@@ -62,6 +67,14 @@ impl Origin {
             let _ = write!(self.peer, "{}", address.ip().to_canonical());
         }
         self.address = Some(address);
+    }
+
+    /// It is this process's now: pid, uid and gid; `None`: nobody knows. Text is made where it is
+    /// another one.
+    pub(crate) fn set_process(&mut self, process: Option<(u32, u32, u32)>) {
+        if self.credentials.as_ref().map(Credentials::numbers) != process {
+            self.credentials = process.map(|(pid, uid, gid)| Credentials::new(pid, uid, gid));
+        }
     }
 
     pub(crate) fn set_client_name(&mut self, name: Option<String>) {

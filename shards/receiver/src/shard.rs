@@ -61,6 +61,8 @@ pub(crate) struct Shard {
     settings: ReceiverSettings,
     work: RefCell<Work>,
     limits: Cell<ReceiverLimits>,
+    /// The rules ask which process sent a message.
+    names_credentials: Cell<bool>,
     /// Connections, by their number.
     watches: RefCell<HashMap<u64, Rc<Watch>>>,
     /// Those of them that have not said yet who they are (TLS, PROXY); the first began first.
@@ -91,6 +93,7 @@ impl Shard {
         Shard {
             settings,
             limits: Cell::new(live.limits),
+            names_credentials: Cell::new(live.rules.names_credentials()),
             work: RefCell::new(Work { pool, live }),
             watches: RefCell::default(),
             openings: RefCell::default(),
@@ -108,6 +111,10 @@ impl Shard {
 
     pub(crate) fn limits(&self) -> ReceiverLimits {
         self.limits.get()
+    }
+
+    pub(crate) fn names_credentials(&self) -> bool {
+        self.names_credentials.get()
     }
 
     pub(crate) fn counters(&self) -> &ReceiverCounters {
@@ -139,6 +146,7 @@ impl Shard {
             now: time,
             zone: &listener.zone,
             client_name: origin.client_name.as_deref().map(str::as_bytes),
+            credentials: origin.credentials.as_ref(),
         };
         let topics = &*self.settings.topics;
         let verdict = match listener.oversize {
@@ -208,6 +216,7 @@ impl Shard {
     pub(crate) fn take_live(&self) {
         while let Ok(live) = self.settings.lives.try_recv() {
             self.limits.set(live.limits);
+            self.names_credentials.set(live.rules.names_credentials());
             self.counters().generation.set(live.generation);
             let old = std::mem::replace(&mut self.work.borrow_mut().live, live);
             // The main thread takes it before it sends another: there is room.

@@ -171,6 +171,8 @@ fn bind_unix(wanted: &Wanted, path: &Path) -> Result<Bound, String> {
     let mut warning = None;
     if wanted.transport.is_datagram() {
         warning = set_receive_buffer(&socket, wanted.receive_buffer_bytes).map_err(refuse)?;
+        // From the first datagram on, since a reload may bring a rule that asks: 10 ns each.
+        sockopt::set_socket_passcred(&socket, true).map_err(refuse)?;
     }
     // Before it has a path, so that it never lets in more than it should; the umask may take away
     // from it, which the second call gives back.

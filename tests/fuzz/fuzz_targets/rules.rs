@@ -116,6 +116,7 @@ fuzz_target!(|input: &[u8]| {
         now,
         zone: &jiff::tz::TimeZone::UTC,
         client_name: None,
+        credentials: None,
     };
     PAIRS.with_borrow_mut(|pairs| {
         if set != PATTERNS {

@@ -24,6 +24,7 @@ fuzz_target!(|input: &[u8]| {
         now: jiff::Timestamp::UNIX_EPOCH,
         zone: &jiff::tz::TimeZone::UTC,
         client_name: None,
+        credentials: None,
     };
 
     let mut out = Vec::new();

@@ -1,6 +1,7 @@
 //! What a template may insert: names to variables, variables to bytes.
 
 use super::{Scope, Variables};
+use crate::credentials::Credentials;
 use crate::rules::Field;
 
 /// One variable, found by its name when the template was compiled.
@@ -13,6 +14,9 @@ pub(super) enum Variable {
     Peer,
     Listener,
     ClientName,
+    PeerPid,
+    PeerUid,
+    PeerGid,
     /// A field by its own name, or a parameter of the structured data.
     Field(Field),
     /// What the rule's jmespath found.
@@ -22,7 +26,7 @@ pub(super) enum Variable {
 }
 
 /// What is neither a field nor a group.
-const BUILT_IN: [(&str, Variable); 8] = [
+const BUILT_IN: [(&str, Variable); 11] = [
     ("version", Variable::Version),
     ("iso8601", Variable::Iso8601),
     ("value", Variable::Value),
@@ -31,6 +35,9 @@ const BUILT_IN: [(&str, Variable); 8] = [
     ("peer", Variable::Peer),
     ("listener", Variable::Listener),
     ("client_name", Variable::ClientName),
+    ("peer_pid", Variable::PeerPid),
+    ("peer_uid", Variable::PeerUid),
+    ("peer_gid", Variable::PeerGid),
 ];
 
 impl Variable {
@@ -46,6 +53,11 @@ impl Variable {
             Some((_, variable)) => Some(variable.clone()),
             None => Field::parse(name).map(Variable::Field),
         }
+    }
+
+    /// True if it is a part of the sender's credentials.
+    pub(super) fn is_credential(&self) -> bool {
+        matches!(self, Variable::PeerPid | Variable::PeerUid | Variable::PeerGid)
     }
 
     /// Why a name is not known here, and which are.
@@ -79,6 +91,9 @@ impl Variable {
             Variable::Peer => Some(context.peer),
             Variable::Listener => Some(context.listener),
             Variable::ClientName => context.client_name,
+            Variable::PeerPid => context.credentials.and_then(Credentials::pid),
+            Variable::PeerUid => context.credentials.map(Credentials::uid),
+            Variable::PeerGid => context.credentials.map(Credentials::gid),
             Variable::Value => *value,
             Variable::Group(number) => groups.and_then(|groups| groups.group(*number)),
             Variable::Field(Field::SdParam { id, param }) => {

@@ -132,6 +132,7 @@ impl Case {
                 now,
                 zone: &jiff::tz::TimeZone::UTC,
                 client_name: None,
+                credentials: None,
             };
             let said = pair.evaluate(&message.frame(), &context);
             message.check(&said.found, &shown);

@@ -35,7 +35,14 @@ static UTC: jiff::tz::TimeZone = jiff::tz::TimeZone::UTC;
 pub fn context(number: usize) -> Context<'static> {
     let since = SignedDuration::from_millis(1_770_000_000_000 + 20 * number as i64);
     let now = Timestamp::from_duration(since).expect("in this century");
-    Context { peer: b"192.0.2.7", listener: b"plain", now, zone: &UTC, client_name: None }
+    Context {
+        peer: b"192.0.2.7",
+        listener: b"plain",
+        now,
+        zone: &UTC,
+        client_name: None,
+        credentials: None,
+    }
 }
 
 /// Compares both on so many messages, and counts what came of them.
