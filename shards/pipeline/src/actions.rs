@@ -335,6 +335,9 @@ impl RuleSet {
             // All of them are short: names, an address, at most a topic's name and a time.
             push_header(&mut buffers.headers, header, value);
         }
+        if let Some(name) = context.client_name {
+            push_header(&mut buffers.headers, dead_letter::CLIENT_NAME, name);
+        }
         let record = Record {
             topic,
             key: None,
@@ -366,6 +369,7 @@ impl RuleSet {
             rule: rule.map_or("", |rule| self.rule_name(rule)).as_bytes(),
             listener: context.listener,
             peer: context.peer,
+            client_name: context.client_name.unwrap_or_default(),
             received: context.now,
         })
     }

@@ -38,6 +38,8 @@ pub struct Origin<'a> {
     pub listener: &'a [u8],
     /// The sender's address.
     pub peer: &'a [u8],
+    /// The name in its certificate that was verified; empty: none.
+    pub client_name: &'a [u8],
     /// When it was received.
     pub received: Timestamp,
 }
@@ -69,15 +71,18 @@ impl<'a> Origin<'a> {
     }
 
     fn names_bytes(&self) -> usize {
-        let names = [self.rule, self.listener, self.peer];
-        8 + names.iter().map(|name| 1 + name.len().min(NAME_BYTES_MAX)).sum::<usize>()
+        8 + self.names().iter().map(|name| 1 + name.len().min(NAME_BYTES_MAX)).sum::<usize>()
     }
 
-    /// Writes `[received: i64 microseconds][rule][listener][peer][frame]`, each name behind its
+    fn names(&self) -> [&'a [u8]; 4] {
+        [self.rule, self.listener, self.peer, self.client_name]
+    }
+
+    /// Writes `[received: i64 microseconds][rule][listener][peer][client_name][frame]`, each name behind its
     /// length in one byte. Returns the bytes in front of the frame.
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> usize {
         out.extend_from_slice(&self.received.as_microsecond().to_le_bytes());
-        for name in [self.rule, self.listener, self.peer] {
+        for name in self.names() {
             let name = &name[..name.len().min(NAME_BYTES_MAX)];
             out.push(name.len() as u8);
             out.extend_from_slice(name);
@@ -96,8 +101,8 @@ impl<'a> Origin<'a> {
             rest = after;
             Some(name)
         };
-        let (rule, listener, peer) = (name()?, name()?, name()?);
-        Some(Origin { frame, rule, listener, peer, received })
+        let (rule, listener, peer, client_name) = (name()?, name()?, name()?, name()?);
+        Some(Origin { frame, rule, listener, peer, client_name, received })
     }
 }
 
@@ -111,6 +116,8 @@ pub mod dead_letter {
     pub const LISTENER: &str = "corndog.listener";
     /// The sender's address.
     pub const PEER: &str = "corndog.peer";
+    /// The sender's verified name, where it has one; else there is no such header.
+    pub const CLIENT_NAME: &str = "corndog.client_name";
     /// The topic that it should have gone to; empty where none was made. A name longer than any
     /// topic's may be is a part of it and [`CUT`].
     pub const TOPIC: &str = "corndog.topic";

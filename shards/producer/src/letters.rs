@@ -143,8 +143,10 @@ pub(crate) fn with_letter<T>(
         (dead_letter::PEER, origin.peer),
         (dead_letter::TOPIC, topic.as_bytes()),
         (dead_letter::TIME, time.as_bytes()),
+        (dead_letter::CLIENT_NAME, origin.client_name),
     ];
-    Some(take(origin.frame, &headers, origin.received.as_millisecond()))
+    let header_count = headers.len() - usize::from(origin.client_name.is_empty());
+    Some(take(origin.frame, &headers[..header_count], origin.received.as_millisecond()))
 }
 
 impl Shard {

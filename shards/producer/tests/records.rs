@@ -128,7 +128,14 @@ impl Rig {
     }
 
     fn with_origin<'r>(&self, topic: &str, frame: &'r [u8], received: Timestamp) -> Record<'r> {
-        let origin = Origin { frame, rule: b"7", listener: b"plain", peer: b"192.0.2.1", received };
+        let origin = Origin {
+            frame,
+            rule: b"7",
+            listener: b"plain",
+            peer: b"192.0.2.1",
+            client_name: b"a.logs.example",
+            received,
+        };
         Record { origin: Some(origin), ..self.record(topic, &frame[5..]) }
     }
 
@@ -268,6 +275,7 @@ fn a_refused_record_goes_to_the_dead_letters_with_why() {
         ("corndog.peer", "192.0.2.1"),
         ("corndog.topic", "plain"),
         ("corndog.time", "2026-01-02T03:04:05.678901Z"),
+        ("corndog.client_name", "a.logs.example"),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     for (letter, frame) in letters.iter().zip(&frames) {
