@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use corndog_pipeline::control::Level;
 use corndog_pipeline::listen::TlsFiles;
+use corndog_pipeline::ruleset::RuleSet;
 use corndog_receiver::{Loaded, TlsCell};
 
 use crate::config::ListenSettings;
@@ -72,6 +73,26 @@ impl Certificates {
             changing: None,
         };
         Certificates { of: listeners.with_tls().map(watched).collect(), looked_at: Instant::now() }
+    }
+
+    /// Checks a reload's rules against the listeners that are not in its file: those go on.
+    ///
+    /// Errors: one sentence; the rules do not carry the names of their clients.
+    pub fn check_rules(&self, listen: &[ListenSettings], rules: &RuleSet) -> Result<(), String> {
+        let goes_on = |watched: &&Watched| {
+            !listen.iter().any(|new| new.name == watched.listener && new.tls.is_some())
+        };
+        for watched in self.of.iter().filter(goes_on) {
+            let place = watched.files.client_name_in;
+            let why = place.and_then(|place| rules.check_client_name(place).into_iter().next());
+            if let Some(why) = why {
+                let name = &watched.listener;
+                return Err(format!(
+                    "{why} (listen {name:?}, tls, client_name_in asks for it until a restart)"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Puts in force what a reload has read and checked.

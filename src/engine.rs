@@ -251,6 +251,7 @@ impl Engine {
                 new.limits.frame_bytes_max
             ));
         }
+        self.certificates.check_rules(&new.listen, &rules)?;
         rules.place(&self.topics)?;
         let kept = self.kept(&new);
         self.generation += 1;

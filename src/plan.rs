@@ -76,7 +76,10 @@ fn plan_for(
     let (settings, more) = Settings::from_toml(&text, &places, &environment, &cores::allowed())
         .map_err(|mistakes| in_file(mistakes.into_iter().map(|mistake| mistake.0).collect()))?;
     warnings.extend(more);
-    let rules = RuleSet::compile(&settings.rules, &settings.routing);
+    let rules = RuleSet::compile(&settings.rules, &settings.routing).and_then(|rules| {
+        check_client_names(&settings, &rules)?;
+        Ok(rules)
+    });
     let tls = match purpose {
         Purpose::Run => certificates::load_all(&settings.listen, &mut warnings),
         Purpose::Test => Ok(Vec::new()),
@@ -89,6 +92,20 @@ fn plan_for(
         }
     };
     Ok(Plan { path: name, settings, rules, tls, warnings })
+}
+
+/// What each listener's `client_name_in` asks of the rules.
+fn check_client_names(settings: &Settings, rules: &RuleSet) -> Result<(), Vec<String>> {
+    let mut mistakes = Vec::new();
+    for (index, listener) in settings.listen.iter().enumerate() {
+        let Some(place) = listener.tls.as_ref().and_then(|tls| tls.client_name_in) else {
+            continue;
+        };
+        let asks = format!("listen {} {:?}, tls, client_name_in", index + 1, listener.name);
+        let refusals = rules.check_client_name(place);
+        mistakes.extend(refusals.into_iter().map(|why| format!("{why} ({asks} asks for it)")));
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
 }
 
 /// hotdog's file as our TOML.

@@ -95,6 +95,9 @@ fn listen_means(listen: &ListenSettings) -> String {
             names.join(" "),
             tls.min_version
         ));
+        if let Some(place) = tls.client_name_in {
+            text.push_str(&format!(" in {place:?}"));
+        }
     }
     if listen.transport.is_unix() {
         text.push_str(&format!(" {:o}", listen.mode));

@@ -3,7 +3,7 @@
 use super::limits::CLIENT_NAMES_MAX;
 use super::section::{Section, show};
 use corndog_pipeline::client_name::ClientName;
-use corndog_pipeline::listen::{ClientAuth, MinVersion, TlsFiles};
+use corndog_pipeline::listen::{ClientAuth, ClientNameIn, MinVersion, TlsFiles};
 use std::path::PathBuf;
 use toml::Value;
 
@@ -12,6 +12,8 @@ const CLIENT_AUTH: [(&str, ClientAuth); 3] = [
     ("optional", ClientAuth::Optional),
     ("required", ClientAuth::Required),
 ];
+const CLIENT_NAME_IN: [(&str, ClientNameIn); 2] =
+    [("topic", ClientNameIn::Topic), ("header", ClientNameIn::Header)];
 const MIN_VERSION: [(&str, MinVersion); 2] =
     [("1.3", MinVersion::Tls13), ("1.2", MinVersion::Tls12)];
 const EXAMPLE: &str = "{ cert = \"server.pem\", key = \"server.key\" }";
@@ -51,6 +53,7 @@ fn read_table(mut section: Section<'_>) -> Option<TlsFiles> {
     let client_auth = section.choice("client_auth", &CLIENT_AUTH);
     let names = section.texts("client_names", "[\"*.logs.example\"]");
     let client_names = read_names(&section, &names);
+    let client_name_in = section.choice("client_name_in", &CLIENT_NAME_IN);
     let crl = path(&mut section, "crl", "clients-ca.crl");
     let min_version = section.choice("min_version", &MIN_VERSION).unwrap_or_default();
     let client_auth = match (client_auth, &client_ca) {
@@ -76,9 +79,24 @@ fn read_table(mut section: Section<'_>) -> Option<TlsFiles> {
             section.mistake(key, "given, but clients are not asked; write client_ca too");
         }
     }
+    if client_name_in.is_some() && client_auth != ClientAuth::Required {
+        section.mistake(
+            "client_name_in",
+            "given, but clients need not have a name; write client_ca and client_auth = \"required\"",
+        );
+    }
     section.finish();
     let (cert, key) = (cert?, key?);
-    Some(TlsFiles { cert, key, client_ca, client_auth, client_names, crl, min_version })
+    Some(TlsFiles {
+        cert,
+        key,
+        client_ca,
+        client_auth,
+        client_names,
+        client_name_in,
+        crl,
+        min_version,
+    })
 }
 
 fn needed_path(section: &mut Section<'_>, key: &'static str, example: &str) -> Option<PathBuf> {

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with the place")]
 #![allow(clippy::print_stdout, reason = "figures for whoever looks at a failed or --nocapture run")]
 
+mod client_name;
 mod credentials;
 mod dead_letters;
 mod faults;

@@ -135,6 +135,7 @@ fn cost(rules: &RuleSet, table: &TopicTable, frame: &[u8]) -> f64 {
         now: jiff::Timestamp::UNIX_EPOCH,
         zone: &jiff::tz::TimeZone::UTC,
         client_name: None,
+        credentials: None,
     };
     let message = Message::parse(frame, PEER);
     let mut scratch = rules.scratch();

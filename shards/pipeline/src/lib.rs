@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod actions;
+mod attribution;
 pub mod batch;
 pub mod bits;
 pub mod caret;

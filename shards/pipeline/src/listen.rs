@@ -88,6 +88,15 @@ pub enum MinVersion {
     Tls13,
 }
 
+/// Where each record carries the client's verified name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientNameIn {
+    /// In its topic.
+    Topic,
+    /// In a header.
+    Header,
+}
+
 /// A listener's `tls`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -101,6 +110,8 @@ pub struct TlsFiles {
     pub client_auth: ClientAuth,
     /// Which of them may come in; empty: all that the CA vouches for.
     pub client_names: Vec<ClientName>,
+    /// Where the rules have to put the client's name; `None`: wherever they like.
+    pub client_name_in: Option<ClientNameIn>,
     /// Whom the CA has disowned; PEM.
     pub crl: Option<PathBuf>,
     /// The oldest version.

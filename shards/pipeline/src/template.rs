@@ -142,6 +142,21 @@ impl Template {
         }
     }
 
+    /// The text before and behind `client_name`, where that is all it is made of.
+    pub fn around_client_name(&self) -> Option<(&[u8], &[u8])> {
+        use Piece::{Literal, Variable as Inserted};
+        let Body::Pieces(Pieces(pieces)) = &self.0 else { return None };
+        match pieces.as_slice() {
+            [Inserted(Variable::ClientName)] => Some((b"", b"")),
+            [Literal(before), Inserted(Variable::ClientName)] => Some((before, b"")),
+            [Inserted(Variable::ClientName), Literal(behind)] => Some((b"", behind)),
+            [Literal(before), Inserted(Variable::ClientName), Literal(behind)] => {
+                Some((before, behind))
+            }
+            _ => None,
+        }
+    }
+
     /// Its literal parts, in all branches.
     pub fn literals(&self) -> impl Iterator<Item = &[u8]> {
         let (pieces, literals) = match &self.0 {

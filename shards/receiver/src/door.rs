@@ -5,8 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use corndog_pipeline::client_name::ClientName;
 use corndog_pipeline::counters::Refused;
 use corndog_pipeline::listen::Transport;
 use corndog_pipeline::network;
@@ -17,7 +19,7 @@ use futures_rustls::TlsAcceptor;
 use futures_rustls::server::TlsStream;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
-use rustls::{CertificateError, Error as TlsError};
+use rustls::{CertificateError, Error as TlsError, ServerConfig};
 
 use crate::adopt;
 use crate::connection::{Connection, Visitor};
@@ -26,8 +28,8 @@ use crate::origin::{Origin, Reading};
 use crate::process;
 use crate::settings::Listen;
 use crate::shard::Shard;
+use crate::tls;
 use crate::tls::wire::Wire;
-use crate::tls::{self, TlsCell};
 use crate::watch::{Order, Watch};
 
 /// The pause after accept failed: descriptors or memory are short, and trying at once would spin.
@@ -171,13 +173,16 @@ impl Porter {
             Connection::new(self.shard.clone(), stream, visitor, &unread).serve().await;
             return;
         };
+        let config = cell.config();
         let wire = Wire::new(self.shard.clone(), stream, &unread);
         drop(unread);
-        let shaken = or(told(&visitor.watch), shake_hands(&self.shard, cell, wire)).await;
+        let server = config.server.clone();
+        let shaken = or(told(&visitor.watch), shake_hands(&self.shard, server, wire)).await;
         self.shard.end_opening(number);
         match shaken {
             Ok(stream) => {
-                visitor.origin.set_client_name(client_name(&stream));
+                visitor.origin.set_client_name(client_name(&stream, &config.client_names));
+                drop(config);
                 let connection = Connection::new(self.shard.clone(), *stream, visitor, &[]);
                 let mut stream = connection.serve().await;
                 let close = async { stream.close().await.is_ok() };
@@ -263,11 +268,11 @@ async fn told<T>(watch: &Watch) -> Result<T, Option<Refusal>> {
 /// TLS, up to where the client is known. Boxed: what a connection is while this runs is small then.
 async fn shake_hands(
     shard: &Rc<Shard>,
-    tls: &TlsCell,
+    config: Arc<ServerConfig>,
     wire: Wire,
 ) -> Result<Box<TlsStream<Wire>>, Option<Refusal>> {
     let mut first = Vec::new();
-    let accept = TlsAcceptor::from(tls.config()).accept(wire).into_fallible();
+    let accept = TlsAcceptor::from(config).accept(wire).into_fallible();
     let why = match shard.pace.run(Box::pin(accept)).await {
         Ok(mut stream) => {
             stream.get_mut().0.end_handshake();
@@ -289,8 +294,8 @@ async fn shake_hands(
 }
 
 /// The name by which a verified client is known; `None`: it showed no certificate.
-fn client_name(stream: &TlsStream<Wire>) -> Option<String> {
-    tls::names::first_name(stream.get_ref().1.peer_certificates()?.first()?)
+fn client_name(stream: &TlsStream<Wire>, wanted: &[ClientName]) -> Option<String> {
+    tls::names::verified_name(stream.get_ref().1.peer_certificates()?.first()?, wanted)
 }
 
 /// Why TLS could not be agreed on.

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use corndog_pipeline::client_name::ClientName;
 use corndog_pipeline::listen::{ClientAuth, MinVersion, TlsFiles};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
@@ -40,29 +41,38 @@ pub const CONNECTION_BYTES_MAX: usize = 40 * 1024;
 /// A configuration that can be used, and what is wrong with it all the same.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// For rustls.
-    pub config: Arc<ServerConfig>,
+    /// For the next connections.
+    pub config: Arc<TlsConfig>,
     /// A sentence each.
     pub warnings: Vec<String>,
+}
+
+/// How a listener's connections are made.
+#[derive(Debug)]
+pub struct TlsConfig {
+    /// For rustls.
+    pub(crate) server: Arc<ServerConfig>,
+    /// Which clients may come in, as the server's verifier has it.
+    pub(crate) client_names: Vec<ClientName>,
 }
 
 /// What a listener's next connections use. Written by the main thread, read by its shards, under a
 /// lock held for one clone of an `Arc`.
 #[derive(Debug)]
-pub struct TlsCell(Mutex<Arc<ServerConfig>>);
+pub struct TlsCell(Mutex<Arc<TlsConfig>>);
 
 impl TlsCell {
     /// A cell that holds `config`.
-    pub fn new(config: Arc<ServerConfig>) -> TlsCell {
+    pub fn new(config: Arc<TlsConfig>) -> TlsCell {
         TlsCell(Mutex::new(config))
     }
 
     /// For the main thread: from now on. Connections that are there stay as they are.
-    pub fn set(&self, config: Arc<ServerConfig>) {
+    pub fn set(&self, config: Arc<TlsConfig>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+    pub(crate) fn config(&self) -> Arc<TlsConfig> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -90,6 +100,7 @@ pub fn load(files: &TlsFiles, now: SystemTime) -> Result<Loaded, String> {
     let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
+    let config = TlsConfig { server: Arc::new(config), client_names: files.client_names.clone() };
     Ok(Loaded { config: Arc::new(config), warnings })
 }
 
@@ -180,7 +191,8 @@ fn verifier(
         Some(crl) => format!("tls.crl {crl:?}: cannot be used ({why})"),
         None => wrong(format!("cannot be used ({why})")),
     })?;
-    Ok(Verifier { chain, names: files.client_names.clone() })
+    let needs_name = files.client_name_in.is_some();
+    Ok(Verifier { chain, names: files.client_names.clone(), needs_name })
 }
 
 fn revocation_lists(

@@ -30,10 +30,11 @@ fn presented<'a>(certificate: &'a X509Certificate<'_>) -> Vec<Presented<'a>> {
     extension.value.general_names.iter().filter_map(name).collect()
 }
 
-/// The first name in a certificate that `wanted` covers, or its first one where all are welcome.
+/// Whether a certificate may come in: `wanted` covers one of its names, or all are welcome; it has
+/// one where the rules tell clients by it.
 ///
-/// Errors: why the certificate is not let in.
-fn verified_name(certificate: &[u8], wanted: &[ClientName]) -> Result<Option<String>, Refusal> {
+/// Errors: why not.
+fn check(certificate: &[u8], wanted: &[ClientName], needs_name: bool) -> Result<(), Refusal> {
     let (_, certificate) =
         X509Certificate::from_der(certificate).map_err(|_| Refusal::Unreadable)?;
     if let Ok(Some(usage)) = certificate.key_usage()
@@ -42,20 +43,28 @@ fn verified_name(certificate: &[u8], wanted: &[ClientName]) -> Result<Option<Str
         return Err(Refusal::KeyUsage);
     }
     let names = presented(&certificate);
-    if wanted.is_empty() {
-        return Ok(names.first().map(Presented::to_string));
-    }
-    let is_wanted = |name: &&Presented<'_>| wanted.iter().any(|wanted| wanted.covers(name));
-    match names.iter().find(is_wanted) {
-        Some(name) => Ok(Some(name.to_string())),
-        None => Err(Refusal::Name(names.first().map(Presented::to_string))),
+    let needs_name = needs_name || !wanted.is_empty();
+    match verified(&names, wanted) {
+        None if needs_name => Err(Refusal::Name(names.first().map(Presented::to_string))),
+        _ => Ok(()),
     }
 }
 
-/// The first name of a certificate that was verified, or its subject where it has none that counts.
-pub(crate) fn first_name(certificate: &[u8]) -> Option<String> {
+/// The first of these names that `wanted` covers, or the first one where all are welcome.
+fn verified<'n, 'a>(
+    names: &'n [Presented<'a>],
+    wanted: &[ClientName],
+) -> Option<&'n Presented<'a>> {
+    let is_wanted = |name: &Presented<'_>| wanted.iter().any(|wanted| wanted.covers(name));
+    names.iter().find(|name| wanted.is_empty() || is_wanted(name))
+}
+
+/// The name by which a certificate came in, or its subject where it has none that counts.
+pub(crate) fn verified_name(certificate: &[u8], wanted: &[ClientName]) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let name = presented(&certificate).first().map(Presented::to_string);
+    // Names differ in more than case: there is one topic for each.
+    let name = verified(&presented(&certificate), wanted)
+        .map(|name| name.to_string().to_ascii_lowercase());
     name.or_else(|| Some(certificate.subject().to_string()))
 }
 
@@ -88,6 +97,8 @@ impl fmt::Display for Refusal {
 pub(super) struct Verifier {
     pub(super) chain: Arc<dyn ClientCertVerifier>,
     pub(super) names: Vec<ClientName>,
+    /// Rules tell clients by their names, so each has to have one.
+    pub(super) needs_name: bool,
 }
 
 impl ClientCertVerifier for Verifier {
@@ -110,7 +121,7 @@ impl ClientCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
-        verified_name(end_entity, &self.names)
+        check(end_entity, &self.names, self.needs_name)
             .map_err(|why| CertificateError::Other(OtherError(Arc::new(why))))?;
         Ok(verified)
     }
