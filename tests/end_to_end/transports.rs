@@ -166,6 +166,45 @@ fn what_the_kernel_drops_while_kafka_is_away_is_counted() {
     });
 }
 
+/// 1 GiB is more than any kernel gives: it counts twice that, in 31 bits.
+#[test]
+fn a_smaller_receive_buffer_than_was_asked_for_is_said() {
+    timed(seconds(60), || {
+        let mut running = start(&udp("127.0.0.1:0", "receive_buffer = \"1 GiB\""), "");
+        let log = running.corndog.log();
+        let said = log.iter().find(|line| line.contains("receive_buffer: "));
+        let said = said.unwrap_or_else(|| panic!("{log:#?}"));
+        assert!(said.contains("listen \\\"u\\\"") && said.contains("\"WARN\""), "{said}");
+        assert!(said.contains("1048576 KiB were asked for") && said.contains("rmem_max"), "{said}");
+        running.stop().assert_all_delivered(0);
+    });
+}
+
+/// One sender's long datagrams end its turn before its count does; those of others come through.
+#[test]
+fn long_datagrams_and_short_ones_all_arrive() {
+    timed(seconds(60), || {
+        let mut running = start(&udp("127.0.0.1:0", ""), "");
+        let address = running.corndog.address();
+        let [long, short] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        for number in 0..100 {
+            let text = format!("<13>1 - - - - - - long {}", "x".repeat(40_000));
+            // At most so many as the buffer holds.
+            long.send_to(text.as_bytes(), address).unwrap();
+            short.send_to(format!("<13>1 - - - - - - short {number}").as_bytes(), address).unwrap();
+            if number % 20 == 19 {
+                running.wait_records(2 * (number + 1));
+            }
+        }
+        let records = running.wait_records(200);
+        let short = records.iter().filter(|(_, payload)| payload.starts_with("short"));
+        let numbers: Vec<&str> = short.map(|(_, payload)| payload.as_str()).collect();
+        let expected: Vec<String> = (0..100).map(|number| format!("short {number}")).collect();
+        assert_eq!(numbers, expected);
+        running.stop().assert_all_delivered(200);
+    });
+}
+
 #[test]
 fn datagrams_from_other_networks_are_dropped_and_counted() {
     timed(seconds(60), || {

@@ -33,6 +33,8 @@ use crate::watch::Watch;
 const UDP_BYTES_MAX: usize = 64 * 1024;
 /// Datagrams in one turn; then the others have theirs.
 const TURN_DATAGRAMS_MAX: usize = 64;
+/// Bytes in one turn, as above; of common messages, 64 have a third of it.
+const TURN_BYTES_MAX: usize = 64 * 1024;
 /// The pause after a read failed, so that it does not spin.
 const READ_PAUSE: Duration = Duration::from_millis(100);
 /// At a drain: datagrams read from one socket. More than a kernel holds by default, and a bound
@@ -97,8 +99,8 @@ struct Inbox {
 impl Inbox {
     async fn receive_on(&mut self) {
         loop {
-            match self.turn(TURN_DATAGRAMS_MAX).await {
-                Ok(()) => yield_now().await,
+            match self.turn().await {
+                Ok(_) => yield_now().await,
                 Err(Errno::AGAIN) => self.wait().await,
                 Err(why) => {
                     self.shard.warn("datagrams", || {
@@ -113,12 +115,11 @@ impl Inbox {
 
     /// At a drain: reads what the kernel holds, within bounds.
     async fn receive_rest(&mut self) {
-        for _ in 0..DRAIN_DATAGRAMS_MAX / TURN_DATAGRAMS_MAX {
-            if self.shard.phase() == Phase::Aborting {
-                return;
-            }
-            if self.turn(TURN_DATAGRAMS_MAX).await.is_err() {
-                return;
+        let mut taken = 0;
+        while taken < DRAIN_DATAGRAMS_MAX && self.shard.phase() != Phase::Aborting {
+            match self.turn().await {
+                Ok(turn_datagrams) => taken += turn_datagrams,
+                Err(_) => return,
             }
             yield_now().await;
         }
@@ -132,18 +133,21 @@ impl Inbox {
         }
     }
 
-    /// Takes up to so many datagrams; `AGAIN`: there are no more.
-    async fn turn(&mut self, datagrams_max: usize) -> Result<(), Errno> {
+    /// Takes some datagrams; how many. `AGAIN`: there are no more.
+    async fn turn(&mut self) -> Result<usize, Errno> {
         self.take_pending().await;
         self.make_room();
         self.now = Instant::now();
         self.time = Timestamp::now();
-        for _ in 0..datagrams_max {
+        let (mut turn_datagrams, mut turn_bytes) = (0, 0);
+        while turn_datagrams < TURN_DATAGRAMS_MAX && turn_bytes < TURN_BYTES_MAX {
             let (kept, bytes, address) = match self.receive() {
                 Ok(received) => received,
-                Err(Errno::INTR) => continue,
+                Err(Errno::INTR) => break,
                 Err(why) => return Err(why),
             };
+            turn_datagrams += 1;
+            turn_bytes += kept;
             self.shard.counters().bytes_in.add(bytes as u64);
             if self.listen.transport == Transport::Udp {
                 let Some(address) = address.and_then(|any| SocketAddr::try_from(any).ok()) else {
@@ -158,7 +162,7 @@ impl Inbox {
             self.pending = self.frame(kept, bytes);
             self.take_pending().await;
         }
-        Ok(())
+        Ok(turn_datagrams)
     }
 
     /// Receives one: bytes of it in the buffer, bytes that it had, who sent it.
