@@ -17,17 +17,22 @@ mod faults;
 mod first_light;
 mod hostile;
 mod import;
+mod journal_senders;
+mod logger_senders;
 mod outage;
+mod plain_senders;
 mod real_kafka;
 mod real_senders;
 mod reload;
 mod starting;
 mod stopping;
 mod tls;
+mod tls_senders;
 mod topics;
 mod transports;
 mod trial;
 mod walls;
+mod web_senders;
 
 /// The program under test.
 const CORNDOG: &str = env!("CARGO_BIN_EXE_corndog");

@@ -1,182 +1,254 @@
 //! Forwarders as people run them, by every transport that they have.
 
 use crate::CORNDOG;
-use corndog_tests::places::{Scratch, free_port, target};
-use corndog_tests::process::Process;
+use corndog_tests::places::target;
+use corndog_tests::process::{Process, run};
+use corndog_tests::proof::short_host_name;
 use corndog_tests::time::seconds;
-use corndog_tests::{Corndog, Mock, Pki, read_all, settings, timed, wait_for};
-use rustix::process::Signal;
+use corndog_tests::{By, Pki, Proof, timed};
+use serde_json::{Value as Json, json};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
 
-/// A listener with TLS, before others.
-fn secure(tls: &str) -> String {
-    format!(
-        "[[listen]]\nname = \"secure\"\naddress = \"127.0.0.1:0\"\ntransport = \"tls\"\n{tls}\n"
-    )
-}
+/// Lines in the file that each of them follows.
+const LINES: usize = 200;
 
-fn start(mock: &Mock, listen: &str) -> Corndog {
-    mock.create_topic("plain", 4);
-    Corndog::start(CORNDOG, &settings(&mock.bootstrap(), listen))
-}
-
-/// Waits for `copies` of each of `count` numbered lines, and that nothing else came.
-fn check(mut corndog: Corndog, mock: &Mock, count: u64, copies: usize) {
-    let all = count * copies as u64;
-    wait_for("all of them", seconds(30), || {
-        (read_all(&mock.bootstrap(), "plain").len() as u64 >= all).then_some(())
-    });
-    corndog.stop().assert_all_delivered(all);
-    let records = read_all(&mock.bootstrap(), "plain");
-    for number in 0..count {
-        let end = format!("number {number}.");
-        let found = records.iter().filter(|record| record.text().ends_with(&end)).count();
-        assert_eq!(found, copies, "{end}");
-    }
-}
-
-fn write_lines(path: &Path, count: u64) {
-    let lines: String = (0..count).map(|n| format!("number {n}.\n")).collect();
+fn write_lines(path: &Path) {
+    let lines: String = (0..LINES).map(|number| format!("number {number}.\n")).collect();
     fs::write(path, lines).unwrap();
 }
 
-/// rsyslog as people run it: by either of its TLS drivers, counted and by lines, with a certificate.
+/// What becomes of the line with this number; `timestamp` is `iso` or `rfc3164`.
+fn line(number: usize, timestamp: &str, facility: &str) -> Json {
+    json!({"timestamp": timestamp, "hostname": short_host_name(), "appname": "test",
+        "facility": facility, "severity": "notice", "msg": format!("number {number}.")})
+}
+
+/// rsyslog by either of its TLS drivers, with a certificate, and by all else that it has.
 #[test]
-fn rsyslog_delivers_over_tls_by_both_its_drivers() {
+fn rsyslog_delivers_by_every_transport() {
     timed(seconds(120), || {
-        let mock = Mock::start();
         let pki = Pki::new();
         let names = ", client_auth = \"required\", client_names = [\"a.logs.example\"]";
-        let corndog = start(&mock, &secure(&pki.tls(&pki.client_ca(names))));
+        let tls = pki.tls(&pki.client_ca(names));
         let client = pki.sign("a", &["a.logs.example"], |_| {});
-        let count = 500;
-        for driver in ["ossl", "gtls"] {
-            for framing in ["octet-counted", "traditional"] {
-                let forward = format!(
-                    "action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{}\" protocol=\"tcp\" \
-                     TCP_Framing=\"{framing}\" StreamDriver=\"{driver}\" StreamDriverMode=\"1\" \
-                     StreamDriverAuthMode=\"x509/name\" StreamDriverPermittedPeers=\"localhost\" \
-                     template=\"RSYSLOG_SyslogProtocol23Format\")",
-                    corndog.address().port()
-                );
-                let global = format!(
-                    "global(workDirectory=\"{}\" DefaultNetstreamDriverCAFile=\"{}\" \
-                     DefaultNetstreamDriverCertFile=\"{}\" DefaultNetstreamDriverKeyFile=\"{}\")",
-                    pki.path("imfile-state").display(),
-                    pki.path("ca.pem").display(),
-                    client.cert.display(),
-                    client.key.display()
-                );
-                rsyslog(&pki, &global, &forward, count);
+        let senders = [
+            ("rsyslog ossl, octet-counted", By::Tls(&tls)),
+            ("rsyslog ossl, traditional", By::Tls(&tls)),
+            ("rsyslog gtls, octet-counted", By::Tls(&tls)),
+            ("rsyslog gtls, traditional", By::Tls(&tls)),
+            ("rsyslog omfwd, octet-counted", By::Tcp),
+            ("rsyslog omfwd, ForwardFormat", By::Tcp),
+            ("rsyslog omfwd, TraditionalForwardFormat", By::Udp),
+            ("rsyslog omuxsock", By::Datagram),
+        ];
+        let mut proof = Proof::start(CORNDOG, &senders);
+        let input = proof.folder().join("input");
+        write_lines(&input);
+        let folder = proof.folder().display();
+        let configuration = format!(
+            "global(workDirectory=\"{folder}\" DefaultNetstreamDriverCAFile=\"{}\" \
+             DefaultNetstreamDriverCertFile=\"{}\" DefaultNetstreamDriverKeyFile=\"{}\")\n\
+             module(load=\"imfile\" mode=\"polling\" PollingInterval=\"1\")\n\
+             input(type=\"imfile\" File=\"{}\" Tag=\"test:\" freshStartTail=\"off\")\n{}",
+            pki.path("ca.pem").display(),
+            client.cert.display(),
+            client.key.display(),
+            input.display(),
+            actions(&proof),
+        );
+        let file = proof.folder().join("rsyslog.conf");
+        fs::write(&file, configuration).unwrap();
+        let pid = proof.folder().join("rsyslog.pid");
+        let _rsyslog = Process::start("/usr/sbin/rsyslogd", |command| {
+            command.env("TZ", "UTC").arg("-n").arg("-f").arg(&file).arg("-i").arg(&pid);
+        });
+        for index in 0..senders.len() {
+            let timestamp = if index < 6 { "iso" } else { "rfc3164" };
+            for number in 0..LINES {
+                proof.expect(index, line(number, timestamp, "local0"));
             }
         }
-        check(corndog, &mock, count, 4);
+        proof.check();
     });
 }
 
-/// Runs rsyslog with one input, a file of `count` numbered lines, and one action.
-fn rsyslog(pki: &Pki, global: &str, action: &str, count: u64) {
-    let input = pki.path("input");
-    write_lines(&input, count);
-    let state = pki.path("imfile-state");
-    let _ = fs::remove_dir_all(&state);
-    fs::create_dir_all(&state).unwrap();
-    let configuration = format!(
-        "{global}\nmodule(load=\"imfile\" mode=\"polling\" PollingInterval=\"1\")\n\
-         input(type=\"imfile\" File=\"{}\" Tag=\"test\" reopenOnTruncate=\"on\" freshStartTail=\"off\")\n\
-         {action}\n",
-        input.display()
-    );
-    let file = pki.path("rsyslog.conf");
-    fs::write(&file, configuration).unwrap();
-    let pid = pki.path("rsyslog.pid");
-    let mut process = Process::start("/usr/sbin/rsyslogd", |command| {
-        command.arg("-n").arg("-f").arg(&file).arg("-i").arg(&pid);
-    });
-    sleep(seconds(4));
-    process.signal(Signal::TERM);
-    process.wait(seconds(20));
-}
-
-#[test]
-fn loggen_delivers_over_tls() {
-    timed(seconds(60), || {
-        let mock = Mock::start();
-        let pki = Pki::new();
-        let mut corndog = start(&mock, &secure(&pki.tls("")));
-        corndog_tests::senders::loggen(
-            corndog.address(),
-            2,
-            500,
-            1000,
-            &["--use-ssl", "--syslog-proto", "--size", "300"],
+/// An action for each listener.
+fn actions(proof: &Proof) -> String {
+    let forward = |index: usize, protocol: &str, more: &str, template: &str| {
+        format!(
+            "action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{}\" protocol=\"{protocol}\" \
+             {more} template=\"RSYSLOG_{template}\")\n",
+            proof.address(index).port()
+        )
+    };
+    let mut text = String::new();
+    for (index, (driver, framing)) in [
+        ("ossl", "octet-counted"),
+        ("ossl", "traditional"),
+        ("gtls", "octet-counted"),
+        ("gtls", "traditional"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let more = format!(
+            "TCP_Framing=\"{framing}\" StreamDriver=\"{driver}\" StreamDriverMode=\"1\" \
+             StreamDriverAuthMode=\"x509/name\" StreamDriverPermittedPeers=\"localhost\""
         );
-        sleep(seconds(1));
-        let ledger = corndog.stop();
-        assert!(ledger.received >= 500, "{ledger:?}");
-        ledger.assert_all_delivered(ledger.received);
+        text += &forward(index, "tcp", &more, "SyslogProtocol23Format");
+    }
+    text += &forward(4, "tcp", "TCP_Framing=\"octet-counted\"", "SyslogProtocol23Format");
+    text += &forward(5, "tcp", "", "ForwardFormat");
+    text += &forward(6, "udp", "", "TraditionalForwardFormat");
+    let path = proof.path(7).display();
+    text + &format!("$ModLoad omuxsock\n$OMUxSockSocket {path}\n*.* :omuxsock:\n")
+}
+
+/// loggen by every transport, on one connection each.
+#[test]
+fn loggen_delivers_by_every_transport() {
+    timed(seconds(120), || {
+        let pki = Pki::new();
+        let tls = pki.tls("");
+        let senders = [
+            ("loggen --syslog-proto", By::Tcp),
+            ("loggen --syslog-proto --no-framing", By::Tcp),
+            ("loggen", By::Tcp),
+            ("loggen --syslog-proto", By::Tls(&tls)),
+            ("loggen", By::Udp),
+            ("loggen --syslog-proto --no-framing", By::Udp),
+            ("loggen", By::Stream),
+            ("loggen", By::Datagram),
+        ];
+        let mut proof = Proof::start(CORNDOG, &senders);
+        for (index, (sender, by)) in senders.iter().enumerate() {
+            let options: Vec<&str> = sender.split(' ').skip(1).collect();
+            let sent = loggen(&proof, index, *by, &options);
+            assert!(sent >= LINES, "{sender} sent {sent}");
+            for number in 0..sent {
+                proof.expect(
+                    index,
+                    json!({"timestamp": "iso", "hostname": "localhost", "appname": "prg00000",
+                        "procid": "1234", "facility": "auth", "severity": "info",
+                        "msg": format!("seq: {number:010}, thread: *, runid: *")}),
+                );
+            }
+        }
+        proof.check();
     });
+}
+
+/// Sends to the listener with this index; how many messages, as loggen says.
+fn loggen(proof: &Proof, index: usize, by: By<'_>, options: &[&str]) -> usize {
+    let prefix = target().join("syslog-ng/usr");
+    let program = prefix.join("bin/loggen");
+    assert!(program.exists(), "no {}: run tests/install", program.display());
+    // It says so on stderr.
+    let text = run("sh", seconds(60), |command| {
+        command.env("LD_LIBRARY_PATH", prefix.join("lib/syslog-ng"));
+        command.env("SYSLOGNG_PREFIX", &prefix).env("TZ", "UTC");
+        command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(&program).args(options);
+        command.arg(format!("--number={LINES}")).arg("--rate=1000");
+        match by {
+            By::Tcp => command.args(["--inet", "--stream"]),
+            By::Udp => command.args(["--inet", "--dgram"]),
+            // With TLS it is another part of loggen that sends.
+            By::Tls(_) => command.arg("--use-ssl"),
+            By::Stream => command.args(["--unix", "--stream"]),
+            By::Datagram | By::DatagramAt(_) => command.args(["--unix", "--dgram"]),
+        };
+        match by {
+            By::Tcp | By::Udp | By::Tls(_) => {
+                let address = proof.address(index);
+                command.arg(address.ip().to_string()).arg(address.port().to_string())
+            }
+            _ => command.arg(proof.path(index)),
+        };
+    });
+    let count = text.rsplit_once("count=").and_then(|(_, rest)| rest.split(',').next());
+    count.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("no count: {text}"))
 }
 
 /// syslog-ng by every transport at once, IETF's framing and its own.
 #[test]
 fn syslog_ng_delivers_by_every_transport() {
     timed(seconds(120), || {
-        let mock = Mock::start();
         let pki = Pki::new();
-        let scratch = Scratch::new("syslog-ng");
-        let [stream, datagram] = ["stream", "datagram"].map(|name| scratch.path().join(name));
-        let port = free_port();
-        let listen = format!(
-            "{}[[listen]]\nname = \"t\"\naddress = \"127.0.0.1:{port}\"\n\
-             [[listen]]\nname = \"u\"\ntransport = \"udp\"\naddress = \"127.0.0.1:{port}\"\n\
-             [[listen]]\nname = \"s\"\ntransport = \"unix-stream\"\naddress = {stream:?}\n\
-             [[listen]]\nname = \"d\"\ntransport = \"unix-datagram\"\naddress = {datagram:?}",
-            secure(&pki.tls(""))
-        );
-        let corndog = start(&mock, &listen);
-        let secure_port = corndog.address().port();
-        let input = scratch.path().join("input");
-        let count = 300;
-        write_lines(&input, count);
-        let tls = format!("tls(ca-file({:?}) peer-verify(required-trusted))", pki.path("ca.pem"));
+        let tls = pki.tls("");
+        let senders = [
+            ("syslog-ng network()", By::Tcp),
+            ("syslog-ng network()", By::Udp),
+            ("syslog-ng network()", By::Tls(&tls)),
+            ("syslog-ng syslog()", By::Tcp),
+            ("syslog-ng syslog()", By::Udp),
+            ("syslog-ng syslog()", By::Tls(&tls)),
+            ("syslog-ng unix-stream()", By::Stream),
+            ("syslog-ng unix-dgram()", By::Datagram),
+        ];
+        let mut proof = Proof::start(CORNDOG, &senders);
+        let scratch = proof.folder().to_owned();
+        let input = scratch.join("input");
+        write_lines(&input);
+        let trust = format!("tls(ca-file({:?}) peer-verify(required-trusted))", pki.path("ca.pem"));
+        let destination = |(index, (sender, by)): (usize, &(&str, By<'_>))| {
+            let driver = sender.split(' ').nth(1).unwrap().trim_end_matches("()");
+            let more = format!("persist-name(\"d{index}\")");
+            match by {
+                By::Stream | By::Datagram | By::DatagramAt(_) => {
+                    format!("{driver}({:?} {more});\n", proof.path(index))
+                }
+                By::Tcp | By::Udp | By::Tls(_) => {
+                    let trust = if matches!(by, By::Tls(_)) { &trust } else { "" };
+                    let port = proof.address(index).port();
+                    let transport = by.name();
+                    format!(
+                        "{driver}(\"127.0.0.1\" port({port}) transport(\"{transport}\") \
+                         {trust} {more});\n"
+                    )
+                }
+            }
+        };
+        let destinations: String = senders.iter().enumerate().map(destination).collect();
         let configuration = format!(
             "@version: 3.38\n\
-             source s {{ file({input:?} follow-freq(1) flags(no-parse) program-override(\"test\")); }};\n\
-             destination d {{\n\
-             network(\"127.0.0.1\" port({port}) transport(\"tcp\") persist-name(\"d1\"));\n\
-             network(\"127.0.0.1\" port({port}) transport(\"udp\") persist-name(\"d2\"));\n\
-             network(\"127.0.0.1\" port({secure_port}) transport(\"tls\") {tls} persist-name(\"d3\"));\n\
-             syslog(\"127.0.0.1\" port({port}) transport(\"tcp\") persist-name(\"d4\"));\n\
-             syslog(\"127.0.0.1\" port({port}) transport(\"udp\") persist-name(\"d5\"));\n\
-             syslog(\"127.0.0.1\" port({secure_port}) transport(\"tls\") {tls} persist-name(\"d6\"));\n\
-             unix-stream({stream:?} persist-name(\"d7\"));\n\
-             unix-dgram({datagram:?} persist-name(\"d8\"));\n\
-             }};\n\
-             log {{ source(s); destination(d); }};\n"
+             source s {{ file({input:?} follow-freq(1) flags(no-parse) \
+             program-override(\"test\")); }};\n\
+             destination d {{\n{destinations}}};\nlog {{ source(s); destination(d); }};\n"
         );
-        let file = scratch.path().join("syslog-ng.conf");
-        fs::write(&file, configuration).unwrap();
-        let root = target().join("syslog-ng");
-        let program = root.join("usr/sbin/syslog-ng");
-        assert!(program.exists(), "no {}: run tests/install", program.display());
-        let mut process = Process::start(&program.display().to_string(), |command| {
-            command.env("LD_LIBRARY_PATH", libraries(&root)).env("TZ", "UTC");
-            command.args(["--foreground", "--no-caps", "--cfgfile"]).arg(&file);
-            command.arg("--module-path").arg(root.join("usr/lib/syslog-ng/3.38"));
-            for (option, name) in
-                [("--persist-file", "persist"), ("--control", "control"), ("--pidfile", "pid")]
-            {
-                command.arg(option).arg(scratch.path().join(name));
+        let _syslog_ng = syslog_ng(&scratch, &configuration);
+        for (index, (sender, _)) in senders.iter().enumerate() {
+            for number in 0..LINES {
+                let mut message = line(number, "rfc3164", "user");
+                if sender.contains(" syslog()") {
+                    message["timestamp"] = "iso".into();
+                    let sequence_id = (number + 1).to_string();
+                    message["structured_data"] = json!({"meta": {"sequenceId": sequence_id}});
+                }
+                proof.expect(index, message);
             }
-        });
-        check(corndog, &mock, count, 8);
-        process.signal(Signal::TERM);
-        process.wait(seconds(20));
+        }
+        proof.check();
     });
+}
+
+fn syslog_ng(scratch: &Path, configuration: &str) -> Process {
+    let file = scratch.join("syslog-ng.conf");
+    fs::write(&file, configuration).unwrap();
+    let root = target().join("syslog-ng");
+    let program = root.join("usr/sbin/syslog-ng");
+    assert!(program.exists(), "no {}: run tests/install", program.display());
+    Process::start(&program.display().to_string(), |command| {
+        command.env("LD_LIBRARY_PATH", libraries(&root)).env("TZ", "UTC");
+        command.args(["--foreground", "--no-caps", "--cfgfile"]).arg(&file);
+        command.arg("--module-path").arg(root.join("usr/lib/syslog-ng/3.38"));
+        for (option, name) in
+            [("--persist-file", "persist"), ("--control", "control"), ("--pidfile", "pid")]
+        {
+            command.arg(option).arg(scratch.join(name));
+        }
+    })
 }
 
 /// Its own libraries, and those of others that were unpacked with it.

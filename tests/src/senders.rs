@@ -223,8 +223,7 @@ pub fn logger(address: SocketAddr, options: &[&str], text: &str) {
     });
 }
 
-/// Sends `count` messages with `loggen` (syslog-ng) over TCP, or TLS with `--use-ssl`, `rate` a second
-/// on each of
+/// Sends `count` messages with `loggen` (syslog-ng) over TCP, `rate` a second on each of
 /// `connections`; `options` as `--syslog-proto` before.
 ///
 /// Debian's syslog-ng and rsyslog exclude each other, so tests/install unpacks the package into
@@ -236,11 +235,7 @@ pub fn loggen(address: SocketAddr, connections: u32, count: u32, rate: u32, opti
     run(&program.display().to_string(), seconds(60), |command| {
         command.env("LD_LIBRARY_PATH", prefix.join("lib/syslog-ng"));
         command.env("SYSLOGNG_PREFIX", &prefix);
-        // With TLS it is another part of loggen that sends.
-        if !options.contains(&"--use-ssl") {
-            command.args(["--inet", "--stream"]);
-        }
-        command.arg("--quiet").args(options);
+        command.args(["--inet", "--stream", "--quiet"]).args(options);
         command.arg(format!("--active-connections={connections}"));
         command.arg(format!("--number={count}")).arg(format!("--rate={rate}"));
         command.arg(address.ip().to_string()).arg(address.port().to_string());
