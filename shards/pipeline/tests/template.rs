@@ -101,9 +101,11 @@ fn who_sent_it_is_inserted_where_it_is_known() {
         let process = Credentials::new(process.0, process.1, process.2);
         let client_name = Some(&b"a.example"[..]);
         let context = Context { client_name, credentials: Some(&process), ..CONTEXT };
+        let sd = Sd { names: &SdNames::default(), values: &SdValues::default() };
         let variables = Variables {
             message: &message,
             context: &context,
+            sd,
             iso8601: b"",
             groups: None,
             value: None,
