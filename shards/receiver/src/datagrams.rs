@@ -20,7 +20,7 @@ use glommio::net::UdpSocket;
 use glommio::timer::Timer;
 use jiff::Timestamp;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketAddrAny, recvfrom};
+use rustix::net::{RecvFlags, recvfrom};
 
 use crate::adopt;
 use crate::origin::{Origin, Reading};
@@ -150,9 +150,7 @@ impl Inbox {
             turn_bytes += kept;
             self.shard.counters().bytes_in.add(bytes as u64);
             if self.listen.transport == Transport::Udp {
-                let Some(address) = address.and_then(|any| SocketAddr::try_from(any).ok()) else {
-                    continue;
-                };
+                let Some(address) = address else { continue };
                 self.origin.set_address(address);
                 if !network::allows(&self.listen.allow, address.ip()) {
                     self.shard.drop_datagram(Dropped::NotAllowed, &self.origin);
@@ -166,7 +164,8 @@ impl Inbox {
     }
 
     /// Receives one: bytes of it in the buffer, bytes that it had, who sent it.
-    fn receive(&mut self) -> Result<(usize, usize, Option<SocketAddrAny>), Errno> {
+    #[inline]
+    fn receive(&mut self) -> Result<(usize, usize, Option<SocketAddr>), Errno> {
         if self.listen.transport == Transport::UnixDatagram && self.shard.names_credentials() {
             let seen = self.witness.receive(&self.socket, &mut self.buffer)?;
             self.origin.set_process(seen.process);
@@ -174,7 +173,9 @@ impl Inbox {
         }
         // Not the last one's, should a reload bring a rule that asks before this one is taken.
         self.origin.set_process(None);
-        recvfrom(&self.socket, &mut self.buffer[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC)
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        let (kept, bytes, address) = recvfrom(&self.socket, &mut self.buffer[..], flags)?;
+        Ok((kept, bytes, address.and_then(|any| SocketAddr::try_from(any).ok())))
     }
 
     /// Where the message ends that lies in the first `kept` bytes of the buffer; `None`: it is
