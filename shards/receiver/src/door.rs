@@ -32,7 +32,8 @@ use crate::tls;
 use crate::tls::wire::Wire;
 use crate::watch::{Order, Watch};
 
-/// The pause after accept failed: descriptors or memory are short, and trying at once would spin.
+/// The pause after accept failed: descriptors or memory are short, and trying at once would spin. It
+/// is over when a connection of the shard ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// At a drain: how long the backlog may be empty before it is taken to be.
 const BACKLOG_QUIET: Duration = Duration::from_millis(2);
@@ -76,7 +77,10 @@ impl Door {
                     shard.warn("accept", || {
                         format!("listen {:?}: no connection can be accepted: {why}", listen.name)
                     });
-                    Timer::new(ACCEPT_PAUSE).await;
+                    let pause = async {
+                        Timer::new(ACCEPT_PAUSE).await;
+                    };
+                    or(shard.connection_end(), pause).await;
                 }
             }
         }

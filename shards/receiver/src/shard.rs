@@ -73,6 +73,8 @@ pub(crate) struct Shard {
     pub(crate) pace: Pace,
     /// Connections that wait for an empty batch, in the order of their coming.
     held: RefCell<Vec<Waker>>,
+    /// Listeners that wait for a connection to end, since no descriptor is free; each once.
+    short: RefCell<Vec<Waker>>,
     /// Somebody waits for an empty batch.
     pub(crate) starved: Signal,
     /// A batch was opened, so there is an age to watch.
@@ -100,6 +102,7 @@ impl Shard {
             buffers: Buffers::default(),
             pace: Pace::default(),
             held: RefCell::default(),
+            short: RefCell::default(),
             starved: Signal::default(),
             opened: Signal::default(),
         }
@@ -274,6 +277,23 @@ impl Shard {
         .await;
     }
 
+    /// Waits until a connection has ended: its descriptor is free.
+    pub(crate) async fn connection_end(&self) {
+        let ended = self.counters().ended.value();
+        poll_fn(|context| {
+            if self.counters().ended.value() != ended {
+                return Poll::Ready(());
+            }
+            // One that gave up waiting, and waits again, is there already.
+            let mut short = self.short.borrow_mut();
+            if !short.iter().any(|waker| waker.will_wake(context.waker())) {
+                short.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// True while connections wait for a batch.
     pub(crate) fn has_held(&self) -> bool {
         !self.held.borrow().is_empty()
@@ -308,6 +328,7 @@ impl Shard {
     pub(crate) fn leave(&self, number: u64) {
         self.watches.borrow_mut().remove(&number);
         self.openings.borrow_mut().remove(&number);
+        self.short.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
     /// A connection has to say who it is first, from `now` on.
