@@ -32,8 +32,9 @@ use crate::watch::{Order, Watch};
 
 /// Frames of one connection in one turn; then the others have theirs.
 const TURN_FRAMES_MAX: usize = 1024;
-/// Bytes of one connection in one turn, as above.
-const TURN_BYTES_MAX: usize = BUFFER_BYTES;
+/// Bytes of one connection in one turn, as above. One read that fills a buffer ends its turn, too;
+/// and with TLS that is below, `Wire` ends it sooner, when it has no buffer.
+const TURN_BYTES_MAX: usize = 2 * BUFFER_BYTES;
 /// Bytes of a frame that is not complete yet for which no buffer is kept.
 const REST_BYTES_MAX: usize = 4096;
 /// At a drain: how long the kernel may have nothing before the connection is taken to be empty.
@@ -256,8 +257,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         self.turn_bytes += read;
         self.shard.counters().bytes_in.add(read as u64);
         if self.filled == self.buffer.len() {
-            // There is more to read at once: a larger buffer, and the others first.
-            self.grow();
+            // There is more to read at once, and the others come first.
             self.turn_bytes = TURN_BYTES_MAX;
         }
         Ok(read)
@@ -268,9 +268,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         let polled = Pin::new(&mut self.stream).poll_read(context, &mut self.buffer[self.filled..]);
         if polled.is_pending() {
             self.turn_bytes = 0;
-            if self.filled <= REST_BYTES_MAX {
-                self.give_buffer();
-            }
+            self.set_aside();
         }
         polled
     }
@@ -284,11 +282,14 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         }
     }
 
-    /// Gives the buffer back, and keeps what is unread; nothing is consumed in it.
-    fn give_buffer(&mut self) {
+    /// Gives the buffer back, and keeps what is unread, unless that is much; nothing is consumed in
+    /// it.
+    fn set_aside(&mut self) {
         debug_assert_eq!(self.consumed, 0);
-        self.rest.extend_from_slice(&self.buffer[..self.filled]);
-        self.shard.buffers.give(mem::take(&mut self.buffer));
+        if self.filled <= REST_BYTES_MAX {
+            self.rest.extend_from_slice(&self.buffer[..self.filled]);
+            self.shard.buffers.give(mem::take(&mut self.buffer));
+        }
     }
 
     /// Moves what is unread to the front. There is room then: a frame is cut before it fills all.
@@ -312,19 +313,23 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         }
     }
 
-    /// Takes all frames in the buffer, waiting for batches where none is empty.
+    /// Takes all frames in the buffer, waiting for batches where none is empty. Then, if it has had
+    /// its turn, the others have theirs, and the buffer: however many have something to say at once,
+    /// few buffers go round.
     async fn take_frames(&mut self) {
         self.take_buffer();
-        if self.turn_bytes >= TURN_BYTES_MAX {
-            self.turn_bytes = 0;
-            yield_now().await;
-        }
         loop {
             match self.turn() {
-                Turn::NeedsBytes => return,
+                Turn::NeedsBytes => break,
                 Turn::Yields => yield_now().await,
                 Turn::NeedsBatch => self.wait_for_batch().await,
             }
+        }
+        if self.turn_bytes >= TURN_BYTES_MAX {
+            self.turn_bytes = 0;
+            self.make_room();
+            self.set_aside();
+            yield_now().await;
         }
     }
 

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! rustls asks for 4 KiB at a time; the kernel is asked for 64, into a buffer that the shard lends
-//! while there is something in it.
+//! while there is something in it. After as many bytes the others have their turn, and that when it
+//! is empty: however many have something to say at once, few buffers go round.
 
 use std::io;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 
+use crate::buffers::BUFFER_BYTES;
 use crate::shard::Shard;
 
 /// Bytes that a handshake may take, from either side of its certificates: rustls takes no message
@@ -23,6 +25,8 @@ const HANDSHAKE_BYTES_MAX: usize = 128 * 1024;
 /// Reads of one poll. A client can send without end what is no data (empty records, key updates),
 /// and rustls would go on reading.
 const POLL_READS_MAX: usize = 64;
+/// Bytes of one turn, at least; more by what one read brings.
+const TURN_BYTES_MIN: usize = BUFFER_BYTES;
 /// First bytes, kept until the handshake is over: they tell what was spoken, where it was not TLS.
 const FIRST_BYTES: usize = 16;
 
@@ -38,6 +42,8 @@ pub(crate) struct Wire {
     /// Bytes that it may still take; `None`: any number.
     left: Option<usize>,
     poll_reads: usize,
+    /// Bytes from the kernel since others had their turn.
+    turn_bytes: usize,
 }
 
 impl Wire {
@@ -58,6 +64,7 @@ impl Wire {
             first_bytes: 0,
             left: Some(HANDSHAKE_BYTES_MAX),
             poll_reads: 0,
+            turn_bytes: 0,
         }
     }
 
@@ -78,7 +85,10 @@ impl Wire {
         }
         let polled = Pin::new(&mut self.stream).poll_read(context, &mut self.buffer);
         match polled {
-            Poll::Ready(Ok(read)) if read > 0 => (self.start, self.end) = (0, read),
+            Poll::Ready(Ok(read)) if read > 0 => {
+                (self.start, self.end) = (0, read);
+                self.turn_bytes += read;
+            }
             _ => self.give_buffer(),
         }
         polled.map_ok(|_| ())
@@ -102,15 +112,16 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         out: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if self.poll_reads >= POLL_READS_MAX {
-            self.poll_reads = 0;
+        let is_empty = self.start == self.end;
+        if self.poll_reads >= POLL_READS_MAX || (is_empty && self.turn_bytes >= TURN_BYTES_MIN) {
+            (self.poll_reads, self.turn_bytes) = (0, 0);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if self.start == self.end {
+        if is_empty {
             let filled = self.poll_fill(context);
             if filled.is_pending() {
-                self.poll_reads = 0;
+                (self.poll_reads, self.turn_bytes) = (0, 0);
             }
             ready!(filled)?;
         }
