@@ -10,9 +10,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with the place")]
 #![allow(clippy::print_stdout, reason = "figures for whoever looks at a failed or --nocapture run")]
 
+mod certificates;
 mod client_name;
 mod credentials;
+mod crowds;
 mod dead_letters;
+mod descriptors;
 mod faults;
 mod first_light;
 mod hostile;
@@ -24,6 +27,7 @@ mod plain_senders;
 mod real_kafka;
 mod real_senders;
 mod reload;
+mod stage;
 mod starting;
 mod stopping;
 mod tls;

@@ -5,10 +5,8 @@ use corndog_tests::messages::message;
 use corndog_tests::pki::{Identity, TlsSender, write_key};
 use corndog_tests::process::run;
 use corndog_tests::program::command;
-use corndog_tests::senders::Flood;
-use corndog_tests::time::{full, seconds};
-use corndog_tests::{Corndog, Mock, Pki, Sender, Tally, read_all, settings, tally, timed};
-use rustix::process::Signal;
+use corndog_tests::time::seconds;
+use corndog_tests::{Corndog, Mock, Pki, Sender, read_all, settings, timed};
 use serde_json::Value as Json;
 use std::fs;
 use std::thread::sleep;
@@ -303,44 +301,6 @@ fn who_takes_the_wrong_port_is_named() {
     });
 }
 
-#[test]
-fn half_a_handshake_is_closed_in_time_and_hurts_nobody() {
-    timed(seconds(120), || {
-        let mock = Mock::start();
-        let pki = Pki::new();
-        let limits = "[limits]\nhandshake_time = \"2 s\"\nconnections_per_ip = 3000";
-        let mut corndog = start(&mock, &pki.tls(""), limits);
-        let address = corndog.address();
-        let count = if full() { 2000 } else { 250 };
-        // A record header that promises 512 bytes, and some of them.
-        let half = [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], &[7; 40]].concat();
-        let start = Instant::now();
-        let mut slow: Vec<Sender> = (0..count)
-            .map(|_| {
-                let mut sender = Sender::connect(address);
-                sender.send(&half);
-                sender
-            })
-            .collect();
-        let mut honest = 0;
-        let mut slowest = Duration::ZERO;
-        while start.elapsed() < Duration::from_millis(1500) {
-            let began = Instant::now();
-            let mut sender = TlsSender::connect(address, &pki, &[]);
-            sender.send(LINE);
-            assert!(sender.finish(seconds(10)).success);
-            slowest = slowest.max(began.elapsed());
-            honest += 1;
-        }
-        assert!(slowest < Duration::from_millis(500), "an honest client took {slowest:?}");
-        for sender in &mut slow {
-            sender.wait_closed(seconds(4));
-        }
-        corndog.stop().assert_all_delivered(honest);
-        assert_eq!(refused(&corndog, "handshake_time"), count);
-    });
-}
-
 /// Who has been at it longest makes room: an honest client takes milliseconds.
 #[test]
 fn too_many_handshakes_at_once_end_the_oldest() {
@@ -440,33 +400,6 @@ fn certificates_are_loaded_anew_and_bad_ones_are_not() {
         assert!(stays.is_connected());
         assert!(stays.finish(seconds(10)).success, "it stayed through all of it");
         corndog.stop();
-    });
-}
-
-#[test]
-fn a_hundred_reloads_of_certificates_under_load_lose_nothing() {
-    timed(seconds(240), || {
-        let mock = Mock::start();
-        let pki = Pki::new();
-        let mut corndog = start(&mock, &pki.tls(""), "");
-        let flood = Flood::start(corndog.addresses()[1], 1, u64::MAX >> 20, 248, 500);
-        let mut sender = TlsSender::connect(corndog.address(), &pki, &[]);
-        let mut sent = 0;
-        for number in 0..if full() { 100 } else { 30 } {
-            for _ in 0..50 {
-                sender.send(format!("{}\n", message(1, sent, 248)));
-                sent += 1;
-            }
-            pki.sign("server", &["127.0.0.1", &format!("n{number}.example")], |_| {});
-            corndog.signal(Signal::HUP);
-            sleep(Duration::from_millis(50));
-        }
-        assert!(sender.finish(seconds(20)).success);
-        flood.end();
-        let plain = flood.finish();
-        corndog.stop().assert_all_delivered(plain[0] + sent);
-        let records = read_all(&mock.bootstrap(), "plain");
-        assert_eq!(tally(&records, &[plain[0], sent]), Tally::perfect());
     });
 }
 

@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with the place")]
 
 pub mod cases;
+pub mod descriptors;
 pub mod kafka;
 pub mod ledger;
 pub mod messages;
@@ -24,6 +25,7 @@ pub mod program;
 pub mod proof;
 pub mod proxy;
 pub mod reader;
+pub mod secure;
 pub mod senders;
 pub mod time;
 
@@ -36,5 +38,6 @@ pub use program::{Corndog, settings};
 pub use proof::{By, Proof};
 pub use proxy::Proxy;
 pub use reader::{Record, Watch, read_all};
+pub use secure::{SecureSender, Trust};
 pub use senders::Sender;
 pub use time::{timed, timed_alone, wait_for};
