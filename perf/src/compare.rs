@@ -7,6 +7,7 @@
 //! The order within a round alternates, so that a drift of the machine meets all alike. Figures of
 //! one round belong together: a ratio is taken per round, then its median.
 
+use crate::crowd::Crowd;
 use crate::failure::Failure;
 use crate::forwarder::{self, Installed, Place, Profile, Running};
 use crate::ledger::Ledger;
@@ -41,6 +42,8 @@ pub struct Entrant {
     pub workload: Workload,
     /// Messages per run.
     pub messages: u64,
+    /// Connections beside the load that send nothing.
+    pub idle: usize,
 }
 
 /// What to compare, and how.
@@ -54,6 +57,8 @@ pub struct Plan {
     pub port: u16,
     /// Where each run's samples go, over those of the run before; needs `perf`.
     pub profile: Option<PathBuf>,
+    /// Variables that every forwarder reads over its configuration.
+    pub environment: Vec<(&'static str, String)>,
     /// The sink of every run, but for its audit, which is the workload's.
     pub sink: sink::Plan,
 }
@@ -152,7 +157,8 @@ fn run_one(
     let sink = Sink::start(&sink::Plan { audit, ..plan.sink.clone() })?;
     let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, plan.sink.port));
     let folder = scratch.folder(entrant.installed.kind.name())?;
-    let place = Place { folder: &folder, port: plan.port, bootstrap };
+    let environment = &plan.environment;
+    let place = Place { folder: &folder, port: plan.port, bootstrap, environment };
     let dial = match entrant.workload.is_tls() {
         true => {
             wire::make_certificate(&folder)?;
@@ -162,6 +168,7 @@ fn run_one(
     };
     let mut running = entrant.installed.start(entrant.workload, &place)?;
     thread::sleep(SETTLE_TIME);
+    let crowd = Crowd::open(plan.port, entrant.idle, &mut running)?;
     let profile = plan.profile.as_deref().map(|file| running.profile(file)).transpose()?;
     let cpu_before = running.cpu()?;
     let load = load_until_delivered(plan.port, &dial, entrant, &mut running, sink.ledger(), stop)?;
@@ -169,6 +176,7 @@ fn run_one(
     let cpu = running.cpu()?.saturating_sub(cpu_before);
     let memory_peak = running.memory_peak()?;
     profile.map(Profile::stop).transpose()?;
+    crowd.leave()?;
     running.stop()?;
     // Read after the stop: whatever came late is in.
     let ledger = sink.ledger();
@@ -261,10 +269,11 @@ fn watch(
 }
 
 /// A folder for configurations and logs, removed at the end.
-struct Scratch(PathBuf);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Result<Self, Failure> {
+    /// A new one, empty.
+    pub fn new() -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("corndog-perf-{}", std::process::id()));
         fs::create_dir_all(&folder)
             .map_err(|error| Failure::Setup(format!("{}: {error}", folder.display())))?;
@@ -272,7 +281,7 @@ impl Scratch {
     }
 
     /// An empty folder of that name in it.
-    fn folder(&self, name: &str) -> Result<PathBuf, Failure> {
+    pub fn folder(&self, name: &str) -> Result<PathBuf, Failure> {
         let folder = self.0.join(name);
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(|error| Failure::Run(error.to_string()))?;

@@ -50,6 +50,8 @@ pub struct Place<'a> {
     pub port: u16,
     /// A broker's address.
     pub bootstrap: SocketAddr,
+    /// Variables that the forwarder reads over its configuration.
+    pub environment: &'a [(&'static str, String)],
 }
 
 /// A forwarder that runs. Killed when dropped, if it still does.
@@ -117,6 +119,7 @@ impl Installed {
         });
         fs::write(&config, place.fill(&text)).map_err(broken)?;
         let mut command = self.command(&config, place.folder);
+        command.envs(place.environment.iter().map(|(name, value)| (name, value)));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn();
         let child = child.map_err(|error| {
             Failure::Setup(format!("{} does not start: {error}", self.program.display()))
@@ -168,6 +171,12 @@ impl Running {
     /// Peak resident memory in bytes.
     pub fn memory_peak(&self) -> Result<u64, Failure> {
         cpu::memory_peak_of_pid(self.child.id()).ok_or_else(|| self.gone())
+    }
+
+    /// Descriptors that it has.
+    pub fn descriptor_count(&self) -> Result<usize, Failure> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        entries.map(Iterator::count).map_err(|_| self.gone())
     }
 
     /// Samples its stacks into a file until the profile is stopped.
@@ -315,6 +324,7 @@ mod tests {
             folder: Path::new("/scratch"),
             port: 1514,
             bootstrap: SocketAddr::from((Ipv4Addr::LOCALHOST, 19092)),
+            environment: &[],
         };
         for workload in ["w1", "w2", "w3", "w4"].map(|name| Workload::parse(name).unwrap()) {
             for text in Kind::ALL.into_iter().filter_map(|kind| configs::of(kind, workload)) {

@@ -1,5 +1,6 @@
 //! Counts what arrived: a bit per message, so that loss and duplicates are exact.
 
+use crate::arrivals::Arrivals;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -44,6 +45,8 @@ pub struct Ledger {
     last_record: AtomicU64,
     /// Batches, those not taken included.
     pub batches: BatchCounts,
+    /// When messages came, of those connections for which somebody asks.
+    pub arrivals: Arrivals,
 }
 
 /// Batches by what became of them.
@@ -106,6 +109,7 @@ impl Default for Ledger {
             misshapen: AtomicU64::new(0),
             last_record: AtomicU64::new(0),
             batches: BatchCounts::default(),
+            arrivals: Arrivals::default(),
         }
     }
 }

@@ -12,17 +12,23 @@
 //! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
 //!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
 //! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
-//! - [`compare`]: rounds that alternate between forwarders; [`summary`]: their figures
+//! - [`compare`]: rounds that alternate between forwarders; [`summary`]: their figures; [`crowd`]:
+//!   connections that send nothing beside them
+//! - [`fairness`]: a flood beside senders that send little ([`trickle`]), whose messages' [`arrivals`]
+//!   are kept
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
 //!
 //! Both ends are made to cost much less than what they measure; both print their own cost.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod arrivals;
 pub mod broker;
 pub mod compare;
 pub mod configs;
 pub mod cpu;
+pub mod crowd;
 pub mod failure;
+pub mod fairness;
 pub mod forwarder;
 pub mod ledger;
 pub mod load;
@@ -31,6 +37,7 @@ pub mod partition;
 pub mod records;
 pub mod sink;
 pub mod summary;
+pub mod trickle;
 pub mod wire;
 pub mod workload;
 

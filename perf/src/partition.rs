@@ -96,6 +96,7 @@ impl Partition {
             match message::check(payload) {
                 Ok(stamp) => {
                     self.note(stamp, ledger, &mut tally);
+                    ledger.arrivals.note(stamp);
                     let is_here = stamp.route == ROUTE_ANY || stamp.route == expected.route;
                     tally.misrouted += u64::from(!is_here);
                     let audited = expected.audit.filter(|_| offset % AUDIT_EVERY == 1);

@@ -79,6 +79,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         rounds: args.rounds,
         port: args.port,
         profile: args.profile.clone(),
+        environment: Vec::new(),
         sink: sink::Plan {
             port: args.sink_port,
             brokers: 3,
@@ -122,7 +123,7 @@ fn entrants(args: &Args) -> Result<Vec<compare::Entrant>, Failure> {
         let is_slow = kind != Kind::Corndog && args.only.is_none();
         let messages = if is_slow { peer_messages(args, workload) } else { args.messages };
         let label = kind.name().to_owned();
-        Ok(compare::Entrant { label, installed: find(kind, args)?, workload, messages })
+        Ok(compare::Entrant { label, installed: find(kind, args)?, workload, messages, idle: 0 })
     };
     kinds.into_iter().map(entrant).collect()
 }

@@ -61,12 +61,14 @@ fn run(args: &Args) -> Result<(), Failure> {
         installed: installed.clone(),
         workload: Workload::W3 { rules },
         messages: args.messages,
+        idle: 0,
     });
     let plan = compare::Plan {
         entrants: entrants.to_vec(),
         rounds: args.rounds,
         port: args.port,
         profile: None,
+        environment: Vec::new(),
         sink: sink::Plan {
             port: args.sink_port,
             brokers: 3,
