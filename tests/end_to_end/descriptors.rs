@@ -1,6 +1,6 @@
 //! File descriptors: none is left behind, and where none is free nothing spins.
 
-use crate::stage::{SERVED_TIME_MAX, Stage, Way};
+use crate::stage::{Stage, Way};
 use corndog_tests::descriptors;
 use corndog_tests::time::{full, seconds};
 use corndog_tests::{Sender, timed_alone, wait_for};
@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// After the shortage, until a new connection's message is in Kafka.
+/// After the shortage, until a new connection's message is in Kafka, by either listener.
 const NORMAL_AGAIN_MAX: Duration = Duration::from_secs(1);
 /// Of a core, for the whole process while none is free.
 const SHARE_MAX: f64 = 0.2;
@@ -87,16 +87,17 @@ fn exhaust(stage: &mut Stage, end: &End) {
             descriptors::set_limit(id, limit);
         }
     }
-    let normal = stage.serve(Way::Plain);
-    let usual = stage.serve(Way::Secure);
+    let ended = Instant::now();
+    let plain = stage.serve(Way::Plain);
+    stage.serve(Way::Secure);
+    let normal = ended.elapsed();
     println!(
-        "none free for {length:?}: {:.1} % of a core; {end:?}: {normal:.1?} until a new sender is \
-         served, then {usual:.1?}",
+        "none free for {length:?}: {:.1} % of a core; {end:?}: a new sender is served after \
+         {plain:.1?}, and one more over TLS after {normal:.1?}",
         share * 100.0
     );
     assert!(share < SHARE_MAX, "{share} of a core: it spins");
     assert!(normal <= NORMAL_AGAIN_MAX, "{normal:?}");
-    assert!(usual <= SERVED_TIME_MAX, "{usual:?}");
     assert!(
         stage.corndog.log().iter().any(|line| line.contains("no connection can be accepted")),
         "it says so"
