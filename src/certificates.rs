@@ -18,6 +18,10 @@ use crate::listeners::Listeners;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How often files that were refused are tried again though nobody touched them: a certificate may
+/// become valid, and a file may be openable again once a descriptor is free.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
 /// The files of all listeners with TLS.
 pub struct Certificates {
     of: Vec<Watched>,
@@ -32,6 +36,8 @@ struct Watched {
     loaded: Vec<Stamp>,
     /// What the last look saw, where that was something else.
     changing: Option<Vec<Stamp>>,
+    /// When `loaded` was refused; `None`: it is in force.
+    refused_at: Option<Instant>,
 }
 
 /// What tells that a file has changed; `None`: it cannot be seen.
@@ -71,6 +77,7 @@ impl Certificates {
             cell: cell.clone(),
             loaded: stamps(files),
             changing: None,
+            refused_at: None,
         };
         Certificates { of: listeners.with_tls().map(watched).collect(), looked_at: Instant::now() }
     }
@@ -103,6 +110,7 @@ impl Certificates {
                 watched.files = files.clone();
                 watched.loaded = stamps(files);
                 watched.changing = None;
+                watched.refused_at = None;
                 watched.cell.set(loaded.config);
             }
         }
@@ -114,24 +122,27 @@ impl Certificates {
             return Vec::new();
         }
         self.looked_at = now;
-        self.of.iter_mut().flat_map(Watched::look).collect()
+        self.of.iter_mut().flat_map(|watched| watched.look(now)).collect()
     }
 }
 
 impl Watched {
-    fn look(&mut self) -> Vec<(Level, String)> {
+    fn look(&mut self, now: Instant) -> Vec<(Level, String)> {
         let seen = stamps(&self.files);
-        if seen == self.loaded {
+        let is_due = |refused: Instant| now.saturating_duration_since(refused) >= TRY_AGAIN;
+        let is_due = self.refused_at.is_some_and(is_due);
+        if seen == self.loaded && !is_due {
             self.changing = None;
             return Vec::new();
         }
         // Certificate and key are written one after the other: once both have been left alone.
-        if self.changing.as_ref() != Some(&seen) {
+        if seen != self.loaded && self.changing.as_ref() != Some(&seen) {
             self.changing = Some(seen);
             return Vec::new();
         }
         self.changing = None;
         self.loaded = seen;
+        self.refused_at = None;
         let name = &self.listener;
         match corndog_receiver::load(&self.files, SystemTime::now()) {
             Ok(loaded) => {
@@ -142,6 +153,7 @@ impl Watched {
                 said
             }
             Err(why) => {
+                self.refused_at = Some(now);
                 let text =
                     format!("listen {name:?}, {why}; the certificates from before stay in force");
                 vec![(Level::Error, text)]

@@ -6,11 +6,11 @@ use corndog_tests::pki::{Identity, TlsSender, write_key};
 use corndog_tests::process::run;
 use corndog_tests::program::command;
 use corndog_tests::time::seconds;
-use corndog_tests::{Corndog, Mock, Pki, Sender, read_all, settings, timed};
+use corndog_tests::{Corndog, Mock, Pki, Sender, read_all, settings, timed, wait_for};
 use serde_json::Value as Json;
 use std::fs;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A listener with TLS, and a plain one behind it.
 fn listeners(tls: &str) -> String {
@@ -387,6 +387,15 @@ fn certificates_are_loaded_anew_and_bad_ones_are_not() {
         });
         loaded("expired on 2024-01-01");
         assert!(serves("new.example"), "the old one stays");
+
+        // One that is not valid yet: it is tried again, though nobody touches it.
+        let soon = SystemTime::UNIX_EPOCH.elapsed().unwrap() + seconds(5);
+        pki.sign("server", &["127.0.0.1", "soon.example"], |params| {
+            params.not_before = rcgen::date_time_ymd(1970, 1, 1) + soon;
+        });
+        loaded("is not valid before");
+        assert!(serves("new.example"), "the old one stays");
+        wait_for("the new one", seconds(20), || serves("soon.example").then_some(()));
 
         // By SIGHUP, which refuses what is wrong as a whole.
         let configuration = settings(&mock.bootstrap(), &listeners(&pki.tls("")));
