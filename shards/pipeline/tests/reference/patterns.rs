@@ -20,11 +20,15 @@ pub fn pattern(random: &mut Random, names: &mut Vec<String>) -> String {
         let mut groups = names.clone();
         let pattern = any_pattern(random, &mut groups);
         let built = regex::bytes::RegexBuilder::new(&pattern).size_limit(PATTERN_BYTES_MAX).build();
+        if built.is_err() {
+            // Some are larger even than what we take.
+            continue;
+        }
         let compiled = Pattern::compile(&pattern).expect("the regex crate takes it");
         let alone = PatternSet::new(vec![(0, compiled.with_groups())]);
         let cost = alone.map_or(usize::MAX, |set| set.cost());
         // What could be made to search for long is refused: patterns on bytes and characters.
-        if built.is_ok() && cost <= PATTERN_COST_NS_MAX {
+        if cost <= PATTERN_COST_NS_MAX {
             *names = groups;
             return pattern;
         }
