@@ -105,14 +105,17 @@ impl<'a> Message<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SdNames {
     /// Sorted.
-    names: Box<[(Box<[u8]>, Box<[u8]>)]>,
+    names: Box<[SdName]>,
 }
+
+/// SD-ID and PARAM-NAME.
+type SdName = (Box<[u8]>, Box<[u8]>);
 
 impl SdNames {
     /// These, and no others.
     pub fn new<'n>(names: impl IntoIterator<Item = (&'n str, &'n str)>) -> SdNames {
         let owned = |(id, name): (&str, &str)| (id.as_bytes().into(), name.as_bytes().into());
-        let mut names: Vec<(Box<[u8]>, Box<[u8]>)> = names.into_iter().map(owned).collect();
+        let mut names: Vec<SdName> = names.into_iter().map(owned).collect();
         names.sort_unstable();
         names.dedup();
         SdNames { names: names.into() }
