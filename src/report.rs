@@ -1,7 +1,7 @@
 //! The log: one line each on stderr, as text or as one JSON object. Written by the main thread
 //! alone; shards send notices, so that a stderr that nobody reads never holds up the data.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -60,6 +60,18 @@ impl Report {
         // From too many peers at once: one line for all of them.
         let peer = (self.conditions.len() < CONDITIONS_MAX).then_some(peer);
         self.say_condition(Level::Warn, (kind, peer), message);
+    }
+
+    /// Writes how many lines of each kind were left out since the last of it.
+    pub fn say_left_out(&mut self) {
+        let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+        for ((kind, _), (_, left_out)) in self.conditions.drain().filter(|(_, (_, n))| *n > 0) {
+            *kinds.entry(kind).or_default() += left_out;
+        }
+        for (kind, left_out) in kinds {
+            let fields = Map::from_iter([("left_out".to_owned(), left_out.into())]);
+            self.say_with(Level::Warn, &format!("left out before the end: {kind}"), fields);
+        }
     }
 
     fn say_condition(

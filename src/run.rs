@@ -277,6 +277,7 @@ impl Run {
             log(notice, report);
         }
         self.engine.end_embedded();
+        report.say_left_out();
         // What a run shorter than its interval did, too.
         self.say_statistics(report);
         let ledger = self.engine.books().ledger();

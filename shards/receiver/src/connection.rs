@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::Phase;
-use corndog_pipeline::counters::{Closed, Dropped, Refused};
+use corndog_pipeline::counters::{Closed, Dropped};
 use corndog_pipeline::framing::{Deframer, Frame};
 use futures_lite::AsyncRead;
 use futures_lite::future::{or, yield_now};
@@ -169,9 +169,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             counters.dropped[Dropped::Framing as usize].add(1);
         }
         match end {
-            End::Foreign(what) => self.shard.refuse(Refused::Protocol, &self.origin, || {
-                format!("refused: {}", what.describe())
-            }),
+            End::Foreign(what) => self.shard.refuse_foreign(*what, &self.origin),
             End::Told(Order::Close(reason)) => {
                 counters.closed[*reason as usize].add(1);
                 self.shard.warn(reason.name(), || {

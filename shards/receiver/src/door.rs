@@ -23,7 +23,7 @@ use rustls::{CertificateError, Error as TlsError, ServerConfig};
 
 use crate::adopt;
 use crate::connection::{Connection, Visitor};
-use crate::foreign;
+use crate::foreign::{self, Foreign};
 use crate::origin::{Origin, Reading};
 use crate::process;
 use crate::settings::Listen;
@@ -58,7 +58,12 @@ struct Porter {
 }
 
 /// Why a connection is not let in.
-struct Refusal(Refused, String);
+enum Refusal {
+    /// It speaks something else.
+    Foreign(Foreign),
+    /// The reason, and a sentence.
+    For(Refused, String),
+}
 
 impl Door {
     pub(crate) fn new(shard: Rc<Shard>, socket: OwnedFd, listen: Listen) -> Self {
@@ -119,13 +124,13 @@ impl Porter {
         }
         if address.is_some_and(|address| !network::allows(&self.listen.allow, address.ip())) {
             let text = "its address is in none of the networks in allow".to_owned();
-            return self.say(Some(Refusal(Refused::NotAllowed, text)), &origin);
+            return self.say(Some(Refusal::For(Refused::NotAllowed, text)), &origin);
         }
         // Behind a proxy all have one address: whose a connection is, its header says.
         let whose = address.filter(|_| !self.listen.proxy_protocol).map(|address| address.ip());
         let ticket = match self.shard.settings().gate.enter(whose) {
             Ok(ticket) => ticket,
-            Err(why) => return self.say(Some(Refusal(why, too_many(why))), &origin),
+            Err(why) => return self.say(Some(Refusal::For(why, too_many(why))), &origin),
         };
         counters.accepted.add(1);
         let number = counters.accepted.value();
@@ -201,8 +206,12 @@ impl Porter {
     }
 
     fn say(&self, refusal: Option<Refusal>, origin: &Origin) {
-        if let Some(Refusal(why, text)) = refusal {
-            self.shard.refuse(why, origin, || format!("refused: {text}"));
+        match refusal {
+            Some(Refusal::Foreign(what)) => self.shard.refuse_foreign(what, origin),
+            Some(Refusal::For(why, text)) => {
+                self.shard.refuse(why, origin, || format!("refused: {text}"));
+            }
+            None => {}
         }
     }
 
@@ -213,7 +222,7 @@ impl Porter {
         visitor: &mut Visitor,
         unread: &mut Vec<u8>,
     ) -> Result<(), Option<Refusal>> {
-        let refuse = |text: &str| Some(Refusal(Refused::ProxyHeader, text.to_owned()));
+        let refuse = |text: &str| Some(Refusal::For(Refused::ProxyHeader, text.to_owned()));
         unread.resize(proxy::HEADER_BYTES_MAX, 0);
         let mut filled = 0;
         let header = loop {
@@ -240,7 +249,7 @@ impl Porter {
         if let Some(source) = header.source {
             visitor.origin.set_address(source);
             let assigned = visitor.ticket.assign(source.ip());
-            assigned.map_err(|why| Some(Refusal(why, too_many(why))))?;
+            assigned.map_err(|why| Some(Refusal::For(why, too_many(why))))?;
         }
         Ok(())
     }
@@ -254,13 +263,14 @@ fn too_many(why: Refused) -> String {
 /// What a connection is told while it is being opened; `None`: it ends without a word.
 async fn told<T>(watch: &Watch) -> Result<T, Option<Refusal>> {
     Err(match watch.told().await {
-        Order::Refuse(why @ Refused::Handshakes) => Some(Refusal(
+        Order::Refuse(why @ Refused::Handshakes) => Some(Refusal::For(
             why,
             "too many connections are at their handshake, and it had been longest".to_owned(),
         )),
-        Order::Refuse(why) => {
-            Some(Refusal(why, format!("limits.{} was over before it said who it is", why.name())))
-        }
+        Order::Refuse(why) => Some(Refusal::For(
+            why,
+            format!("limits.{} was over before it said who it is", why.name()),
+        )),
         Order::Drain | Order::Close(_) => {
             // What it has sent already is with the kernel, and it will be read.
             Timer::new(OPENING_DRAIN).await;
@@ -292,7 +302,7 @@ async fn shake_hands(
         return Err(None);
     }
     if let Some(what) = foreign::in_tls(&first) {
-        return Err(Some(Refusal(Refused::Protocol, what.describe().to_owned())));
+        return Err(Some(Refusal::Foreign(what)));
     }
     Err(Some(refusal_of(&why)))
 }
@@ -306,21 +316,24 @@ fn client_name(stream: &TlsStream<Wire>, wanted: &[ClientName]) -> Option<String
 fn refusal_of(why: &io::Error) -> Refusal {
     let inner = why.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     match inner {
-        Some(TlsError::NoCertificatesPresented) => Refusal(
+        Some(TlsError::NoCertificatesPresented) => Refusal::For(
             Refused::Certificate,
             "it shows no certificate, and tls.client_auth = \"required\"".to_owned(),
         ),
         Some(TlsError::InvalidCertificate(CertificateError::Other(ours))) => {
-            Refusal(Refused::Certificate, ours.0.to_string())
+            Refusal::For(Refused::Certificate, ours.0.to_string())
         }
-        Some(TlsError::InvalidCertificate(CertificateError::UnknownRevocationStatus)) => Refusal(
-            Refused::Certificate,
-            "tls.crl holds no CRL of a CA that has signed its certificate, or the chain".to_owned(),
-        ),
+        Some(TlsError::InvalidCertificate(CertificateError::UnknownRevocationStatus)) => {
+            Refusal::For(
+                Refused::Certificate,
+                "tls.crl holds no CRL of a CA that has signed its certificate, or the chain"
+                    .to_owned(),
+            )
+        }
         Some(
             inner @ (TlsError::InvalidCertificate(_) | TlsError::InvalidCertRevocationList(_)),
-        ) => Refusal(Refused::Certificate, inner.to_string()),
-        Some(inner) => Refusal(Refused::Tls, format!("TLS: {inner}")),
-        None => Refusal(Refused::Tls, format!("TLS: {why}")),
+        ) => Refusal::For(Refused::Certificate, inner.to_string()),
+        Some(inner) => Refusal::For(Refused::Tls, format!("TLS: {inner}")),
+        None => Refusal::For(Refused::Tls, format!("TLS: {why}")),
     }
 }

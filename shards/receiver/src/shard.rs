@@ -20,6 +20,7 @@ use corndog_pipeline::template::Context;
 use jiff::Timestamp;
 
 use crate::buffers::Buffers;
+use crate::foreign::Foreign;
 use crate::origin::Origin;
 use crate::pace::Pace;
 use crate::settings::{Live, ReceiverLimits, ReceiverSettings};
@@ -351,16 +352,15 @@ impl Shard {
     /// Counts a connection that is not let in, and says why.
     pub(crate) fn refuse(&self, why: Refused, origin: &Origin, text: impl FnOnce() -> String) {
         self.counters().refused[why as usize].add(1);
-        match why {
-            Refused::Protocol => {
-                self.note(|| Notice::OfPeer {
-                    kind: why.name(),
-                    peer: origin.ip(),
-                    text: format!("{origin}: {}", text()),
-                });
-            }
-            _ => self.warn(why.name(), || format!("{origin}: {}", text())),
-        }
+        self.warn(why.name(), || format!("{origin}: {}", text()));
+    }
+
+    /// Counts a connection that speaks something else, and says what, of each peer.
+    pub(crate) fn refuse_foreign(&self, what: Foreign, origin: &Origin) {
+        self.counters().refused[Refused::Protocol as usize].add(1);
+        let kind = what.describe();
+        let text = || format!("{origin}: refused: {kind}");
+        self.note(|| Notice::OfPeer { kind, peer: origin.ip(), text: text() });
     }
 
     pub(crate) fn connection_count(&self) -> usize {
