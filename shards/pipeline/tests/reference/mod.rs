@@ -21,6 +21,7 @@ use corndog_pipeline::message::Message;
 use corndog_pipeline::rules::{Field, MatcherConfig, RecordTime, RoutingConfig, RuleConfig};
 use corndog_pipeline::ruleset::Why;
 use corndog_pipeline::template::Context;
+use corndog_pipeline::time;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -242,9 +243,18 @@ impl Reference {
         }
         let text = std::str::from_utf8(turn.message.timestamp?).expect("the parser checks it");
         let now = turn.context.now;
-        let time = match text.starts_with(|c: char| c.is_ascii_digit()) {
-            true => text.parse().ok()?,
-            false => nearest(text, now)?,
+        let time = match text.as_bytes() {
+            [_, _, _, _, b'-', _, _, b'-', _, _, b'T', .., b'Z']
+            | [_, _, _, _, b'-', _, _, b'-', _, _, b'T', .., b'+' | b'-', _, _, b':', _, _] => {
+                text.parse().ok()?
+            }
+            [b'A'..=b'Z', _, _, b' ', day @ .., b' ', _, _, b':', _, _, b':', _, _]
+                if day.len() <= 2 =>
+            {
+                nearest(text, now)?
+            }
+            // What devices write instead has references of its own: `tests/dialects.rs`.
+            _ => time::of_message(turn.message, now, turn.context.zone)?,
         };
         let is_near = time <= now + SignedDuration::from_mins(55);
         (time >= Timestamp::UNIX_EPOCH && is_near).then_some(time)
