@@ -178,8 +178,8 @@ struct Test {
     example = "corndog import hotdog.yml > config.toml && corndog check -c config.toml",
     note = "What does not come along is noted on stderr, with the reason. The file also runs as it\n\
             is: corndog run -c hotdog.yml. Exit code 2 when it is no file of hotdog's, or holds\n\
-            what has no counterpart (a helper that loops, patterns that cost too much): then what is printed needs a hand\n\
-            before corndog check takes it."
+            what has no counterpart (a helper that loops, patterns that cost too much): then what\n\
+            is printed needs a hand before corndog check takes it."
 )]
 struct Import {
     /// hotdog's file, such as hotdog.yml

@@ -129,8 +129,8 @@ impl Certificates {
 impl Watched {
     fn look(&mut self, now: Instant) -> Vec<(Level, String)> {
         let seen = stamps(&self.files);
-        let is_due = |refused: Instant| now.saturating_duration_since(refused) >= TRY_AGAIN;
-        let is_due = self.refused_at.is_some_and(is_due);
+        let is_old = |refused: Instant| now.saturating_duration_since(refused) >= TRY_AGAIN;
+        let is_due = self.refused_at.is_some_and(is_old);
         if seen == self.loaded && !is_due {
             self.changing = None;
             return Vec::new();

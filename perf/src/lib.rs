@@ -16,6 +16,7 @@
 //!   connections that send nothing beside them
 //! - [`fairness`]: a flood beside senders that send little ([`trickle`]), whose messages' [`arrivals`]
 //!   are kept
+//! - [`stop`]: the signals that end them
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
 //!
 //! Both ends are made to cost much less than what they measure; both print their own cost.
@@ -36,6 +37,7 @@ pub mod message;
 pub mod partition;
 pub mod records;
 pub mod sink;
+pub mod stop;
 pub mod summary;
 pub mod trickle;
 pub mod wire;

@@ -6,8 +6,6 @@ use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, compare, sink, summary};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Compares corndog with its peers: CPU per million messages, messages per second, peak memory,
 /// lost, duplicated, reordered and wrong messages. Alternates between them in every round.
@@ -69,11 +67,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     if args.profile.is_some() && args.only.is_none() {
         return Err(Failure::Setup("--profile is of one forwarder: say which with --only".into()));
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
-    }
+    let stop = corndog_perf::stop::on_signals()?;
     let plan = compare::Plan {
         entrants: entrants(args)?,
         rounds: args.rounds,

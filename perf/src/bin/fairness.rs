@@ -5,8 +5,6 @@ use corndog_perf::forwarder::Kind;
 use corndog_perf::{Failure, fairness, sink};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Floods one receiver of corndog beside 100 connections that send ten messages a second each and ten
@@ -50,11 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
-    }
+    let stop = corndog_perf::stop::on_signals()?;
     if !(1..=60).contains(&args.seconds) {
         return Err(Failure::Setup("--seconds: choose 1 to 60".into()));
     }

@@ -6,8 +6,6 @@ use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, compare, sink, summary};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Numbers of rules that are measured, in each round.
 const RULES: [usize; 5] = [10, 50, 100, 200, 500];
@@ -48,11 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
-    }
+    let stop = corndog_perf::stop::on_signals()?;
     let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
     let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
     let installed = Kind::Corndog.find(&corndog)?;

@@ -6,8 +6,6 @@ use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, compare, sink, summary};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Connections beside the idle ones: the load's, and what is just closing.
 const OTHERS: usize = 100;
@@ -52,11 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
-    }
+    let stop = corndog_perf::stop::on_signals()?;
     let tell =
         |round: usize, run: &compare::Run| eprintln!("round {}/{} {run}", round + 1, args.rounds);
     let runs = compare::run(&plan(args)?, &stop, &tell)?;

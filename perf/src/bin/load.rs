@@ -7,8 +7,7 @@ use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, load};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 /// Sends RFC 5424 messages, each with connection, sequence number and checksum; prints
 /// one JSON line. SIGTERM or SIGINT end it cleanly: the counts are of whole messages.
@@ -82,11 +81,7 @@ fn workload(args: &Args) -> Result<Workload, Failure> {
 }
 
 fn run(args: Args) -> Result<ExitCode, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
-    }
+    let stop = corndog_perf::stop::on_signals()?;
     let workload = workload(&args)?;
     let dial = match (&args.certificate, workload.is_tls()) {
         (_, is_tls)

@@ -4,8 +4,7 @@
 use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, cpu, sink};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,11 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Setup(format!("signal handler: {error}")))?;
-    }
+    let stop = corndog_perf::stop::on_signals()?;
     let plan = sink::Plan {
         port: args.port,
         brokers: args.brokers,

@@ -14,8 +14,6 @@
 
 use memchr::{memchr, memchr2};
 
-use crate::message::Message;
-
 /// A parameter's value, as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SdValue<'a> {
@@ -91,16 +89,6 @@ pub fn items(structured_data: &[u8]) -> impl Iterator<Item = SdItem<'_>> {
     })
 }
 
-impl<'a> Message<'a> {
-    /// The value of a parameter in the structured data: of several, the first.
-    ///
-    /// Cost:   one pass over the structured data up to the parameter; no allocation.
-    pub fn sd_param(&self, id: &[u8], name: &[u8]) -> Option<SdValue<'a>> {
-        let is_it = |item: &SdItem<'_>| !name.is_empty() && item.id == id && item.name == name;
-        items(self.structured_data?).find(is_it).map(|item| item.value)
-    }
-}
-
 /// The parameters that somebody wants to know, each once, by SD-ID and PARAM-NAME.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SdNames {
@@ -113,8 +101,8 @@ type SdName = (Box<[u8]>, Box<[u8]>);
 
 impl SdNames {
     /// These, and no others.
-    pub fn new<'n>(names: impl IntoIterator<Item = (&'n str, &'n str)>) -> SdNames {
-        let owned = |(id, name): (&str, &str)| (id.as_bytes().into(), name.as_bytes().into());
+    pub fn new<B: AsRef<[u8]>>(names: impl IntoIterator<Item = (B, B)>) -> SdNames {
+        let owned = |(id, name): (B, B)| (id.as_ref().into(), name.as_ref().into());
         let mut names: Vec<SdName> = names.into_iter().map(owned).collect();
         names.sort_unstable();
         names.dedup();
@@ -181,15 +169,14 @@ impl SdValues {
             }
             self.found.push(number);
             let SdValue { raw, has_escapes: is_unescaped } = item.value;
-            let start = if is_unescaped {
-                self.unescaped.len()
-            } else {
-                raw.as_ptr() as usize - structured_data.as_ptr() as usize
-            };
-            if is_unescaped {
+            let (start, end) = if is_unescaped {
+                let start = self.unescaped.len();
                 item.value.write(&mut self.unescaped);
-            }
-            let end = if is_unescaped { self.unescaped.len() } else { start + raw.len() };
+                (start, self.unescaped.len())
+            } else {
+                let start = raw.as_ptr() as usize - structured_data.as_ptr() as usize;
+                (start, start + raw.len())
+            };
             self.values[number] = Found { reading: self.reading, is_unescaped, start, end };
         }
     }

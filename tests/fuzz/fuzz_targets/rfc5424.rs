@@ -3,7 +3,7 @@
 #![no_main]
 
 use corndog_pipeline::message::{Dialect, Format, Message};
-use corndog_pipeline::structured_data::items;
+use corndog_pipeline::structured_data::{SdNames, SdValues, items};
 use libfuzzer_sys::fuzz_target;
 
 const PEER: &[u8] = b"192.0.2.7";
@@ -45,13 +45,23 @@ fuzz_target!(|frame: &[u8]| {
     assert_eq!(message.msg, text.strip_prefix(BOM).unwrap_or(text));
 
     let data = message.structured_data.unwrap_or_default();
+    let named = || items(data).filter(|item| !item.name.is_empty());
+    let names = SdNames::new(named().map(|item| (item.id, item.name)));
+    let mut values = SdValues::default();
+    values.read(&names, Some(data));
+    for item in named() {
+        let number = names.find(item.id, item.name).expect("is wanted");
+        let first = named().find(|other| (other.id, other.name) == (item.id, item.name));
+        let mut expected = Vec::new();
+        first.expect("is there").value.write(&mut expected);
+        assert_eq!(values.value(number, Some(data)), Some(&expected[..]));
+    }
     let mut found = 0;
     for item in items(data) {
         found += item.id.len() * usize::from(item.name.is_empty());
         found += item.name.len() + item.value.raw.len();
         let bytes: usize = item.value.pieces().map(<[u8]>::len).sum();
         assert!(bytes <= item.value.raw.len());
-        assert!(item.name.is_empty() || message.sd_param(item.id, item.name).is_some());
     }
     assert!(found <= data.len());
 });
