@@ -10,7 +10,7 @@
 //! | `environment` | variables over the file |
 //! | `section` | reading a table key by key, noting mistakes |
 //! | `units`, `limits` | sizes and durations; every range with its reason |
-//! | `shards`, `listen`, `kafka`, `topics`, `rules` | the sections of those names |
+//! | `shards`, `listen`, `kafka`, `topics`, `rules`, `status`, `statsd` | the sections of those names |
 //! | `tls` | a listener's certificates, by name; nothing is opened |
 //! | `actions`, `merge` | what a rule does; a TOML table as JSON |
 //! | `parts` | a rule with a mistake, part by part, to find the others |
@@ -26,6 +26,8 @@ mod parts;
 mod rules;
 mod section;
 mod shards;
+mod statsd;
+mod status;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -37,13 +39,15 @@ pub use file::{find_file, is_hotdog, read_file};
 pub use kafka::KafkaSettings;
 pub use listen::ListenSettings;
 pub use rules::RulePlace;
+pub use statsd::StatsdSettings;
 
 use crate::cores::{self, CorePlan};
-use corndog_pipeline::listen::Transport;
+use corndog_pipeline::listen::{Address, Transport};
 use corndog_pipeline::rules::{RoutingConfig, RuleConfig};
 use environment::Overlay;
 use section::{Mistakes, Section, show};
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 use toml::Value;
 use units::Unit;
@@ -76,6 +80,10 @@ pub struct Settings {
     pub routing: RoutingConfig,
     /// Tried in order; at least one, unless what matches none is forwarded.
     pub rules: Vec<RuleConfig>,
+    /// Where the program shows itself over HTTP; port 0 lets the kernel choose. `None`: nowhere.
+    pub status: Option<SocketAddr>,
+    /// Where metrics are sent; `None`: nowhere.
+    pub statsd: Option<StatsdSettings>,
 }
 
 /// Memory for records: receivers x `per_receiver` x `bytes`.
@@ -110,11 +118,6 @@ pub struct LimitSettings {
     pub drain_time: Duration,
 }
 
-/// Keys of the planned surface that this version does not have, by section.
-mod later {
-    pub const FILE: &[&str] = &["status", "statsd"];
-}
-
 impl Settings {
     /// Reads a configuration's text, with the environment over it. `places`: where each rule stood
     /// in the file that the text was made from, for mistakes to name; else empty.
@@ -131,25 +134,28 @@ impl Settings {
         let mistakes = Mistakes::default();
         let mut warnings = Vec::new();
         let overlay = Overlay::lay(environment, &mut table, &mistakes, &mut warnings);
-        let mut file = Section::file(table, later::FILE, &overlay, &mistakes);
+        let mut file = Section::file(table, &overlay, &mistakes);
 
-        let cores = shards::read(file.section("shards", &[]), allowed_cores, &mut warnings);
-        let batches = read_batches(file.section("batches", &[]));
-        let limits = read_limits(file.section("limits", &[]), &mut warnings);
+        let cores = shards::read(file.section("shards"), allowed_cores, &mut warnings);
+        let batches = read_batches(file.section("batches"));
+        let limits = read_limits(file.section("limits"), &mut warnings);
         let has_dead_letter = topics::has_dead_letter(&mut file);
-        let entries = file.entries("listen", &[]);
+        let entries = file.entries("listen");
         let listen = listen::read(entries, has_dead_letter, &mistakes, &mut warnings);
-        let mut section = file.section("kafka", &[]);
+        let mut section = file.section("kafka");
         let record_time = topics::read_record_time(&mut section);
         let kafka = kafka::read(section, &overlay, environment, &mut warnings);
-        let routing = topics::read(file.section("topics", &[]));
-        let unmatched = topics::read_unmatched(file.section("unmatched", &[]), &kafka.topic);
+        let routing = topics::read(file.section("topics"));
+        let unmatched = topics::read_unmatched(file.section("unmatched"), &kafka.topic);
         let routing = RoutingConfig { record_time, unmatched, ..routing };
         let around = rules::Around { places, kafka: &kafka, routing: &routing };
-        let rules = rules::read(file.entries("rule", &[]), &around, &mistakes, &mut warnings);
+        let rules = rules::read(file.entries("rule"), &around, &mistakes, &mut warnings);
+        let status = status::read(file.section("status"), &mut warnings);
+        let statsd = statsd::read(file.section("statsd"));
         file.finish();
 
-        let settings = Settings { cores, batches, limits, listen, kafka, routing, rules };
+        let settings =
+            Settings { cores, batches, limits, listen, kafka, routing, rules, status, statsd };
         settings.check_together(&mistakes);
         match mistakes.into_list() {
             list if list.is_empty() => Ok((settings, warnings)),
@@ -176,7 +182,7 @@ impl Settings {
             .collect();
         format!(
             "{} on {}, the producer on core {}; listening: {}; rules: {}; to {}, topic {}; \
-             memory for records: {receivers} x {} x {} = {}",
+             memory for records: {receivers} x {} x {} = {}{}",
             if receivers == 1 { "1 receiver".to_owned() } else { format!("{receivers} receivers") },
             name_cores(&self.cores.receivers),
             self.cores.producer,
@@ -187,7 +193,18 @@ impl Settings {
             self.batches.per_receiver,
             show_bytes(self.batches.bytes),
             show_bytes(self.record_bytes()),
+            self.outlets(),
         )
+    }
+
+    /// Where it shows itself.
+    fn outlets(&self) -> String {
+        let status = self.status.map(|address| format!("; status on {address}"));
+        let statsd = self
+            .statsd
+            .as_ref()
+            .map(|statsd| format!("; metrics to {} under {:?}", statsd.address, statsd.prefix));
+        [status, statsd].into_iter().flatten().collect()
     }
 
     /// What no single key can get wrong.
@@ -233,6 +250,22 @@ impl Settings {
                 show_bytes(count(most)),
             );
             mistakes.add("limits", &sentence);
+        }
+        self.check_status(mistakes);
+    }
+
+    /// The status server's port is no listener's.
+    fn check_status(&self, mistakes: &Mistakes) {
+        let Some(status) = self.status.filter(|status| status.port() != 0) else { return };
+        let is_same = |listener: &&ListenSettings| {
+            listener.address == Address::Inet(status) && !listener.transport.is_datagram()
+        };
+        if let Some(other) = self.listen.iter().find(is_same) {
+            let sentence = format!(
+                "{status} is the address of listener {:?} too; give each its own",
+                other.name
+            );
+            mistakes.add("status.address", &sentence);
         }
     }
 }

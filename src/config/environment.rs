@@ -16,7 +16,8 @@ const OTHERS: &[&str] = &["CORNDOG_CONFIG", "CORNDOG_LOG"];
 /// The three of hotdog, under librdkafka's names elsewhere.
 const KAFKA: &[&str] = &["KAFKA_BROKER", "SASL_SCRAM_USERNAME", "SASL_SCRAM_PASSWORD"];
 /// Sections whose keys a variable can set.
-const SECTIONS: &[&str] = &["shards", "batches", "limits", "kafka", "topics", "unmatched"];
+const SECTIONS: &[&str] =
+    &["shards", "batches", "limits", "kafka", "topics", "unmatched", "status", "statsd"];
 /// Lists, which it cannot.
 const LISTS: &[&str] = &["listen", "rule"];
 

@@ -56,7 +56,7 @@ pub fn read(
     let flag = section.flag("embedded");
     let topic = read_topic(&mut section);
     let mut conf = Vec::new();
-    let mut conf_section = section.section("conf", &[]);
+    let mut conf_section = section.section("conf");
     for (key, value) in flatten(std::mem::take(conf_section.rest())) {
         read_conf(&conf_section, key, value, &mut conf);
     }

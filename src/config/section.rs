@@ -59,8 +59,6 @@ pub struct Section<'a> {
     path: String,
     table: Table,
     asked: Vec<&'static str>,
-    /// Keys of the planned surface that this version does not have.
-    later: &'static [&'static str],
     overlay: &'a Overlay,
     /// Where mistakes go.
     pub mistakes: &'a Mistakes,
@@ -68,18 +66,13 @@ pub struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The whole file, after the environment was laid over it.
-    pub fn file(
-        table: Table,
-        later: &'static [&'static str],
-        overlay: &'a Overlay,
-        mistakes: &'a Mistakes,
-    ) -> Section<'a> {
-        Section { path: String::new(), table, asked: Vec::new(), later, overlay, mistakes }
+    pub fn file(table: Table, overlay: &'a Overlay, mistakes: &'a Mistakes) -> Section<'a> {
+        Section { path: String::new(), table, asked: Vec::new(), overlay, mistakes }
     }
 
-    fn nested(&self, path: String, table: Table, later: &'static [&'static str]) -> Section<'a> {
+    fn nested(&self, path: String, table: Table) -> Section<'a> {
         let (overlay, mistakes) = (self.overlay, self.mistakes);
-        Section { path, table, asked: Vec::new(), later, overlay, mistakes }
+        Section { path, table, asked: Vec::new(), overlay, mistakes }
     }
 
     /// The same section, called otherwise in errors.
@@ -212,7 +205,7 @@ impl<'a> Section<'a> {
     }
 
     /// `[key]`; empty when it is left out. Its value is never repeated: it may hold a password.
-    pub fn section(&mut self, key: &'static str, later: &'static [&'static str]) -> Section<'a> {
+    pub fn section(&mut self, key: &'static str) -> Section<'a> {
         let path = self.key(key);
         let table = match self.take(key) {
             None => Table::new(),
@@ -227,15 +220,11 @@ impl<'a> Section<'a> {
                 Table::new()
             }
         };
-        self.nested(path, table, later)
+        self.nested(path, table)
     }
 
     /// `[[key]]`, each entry with its number and its name in its path; `None` when left out.
-    pub fn entries(
-        &mut self,
-        key: &'static str,
-        later: &'static [&'static str],
-    ) -> Option<Vec<Section<'a>>> {
+    pub fn entries(&mut self, key: &'static str) -> Option<Vec<Section<'a>>> {
         let mut sections = Vec::new();
         match self.take(key)? {
             Value::Array(values) => {
@@ -243,7 +232,7 @@ impl<'a> Section<'a> {
                     match value {
                         Value::Table(table) => {
                             let path = entry_path(key, index, &table);
-                            sections.push(self.nested(path, table, later));
+                            sections.push(self.nested(path, table));
                         }
                         _ => self.mistake(
                             key,
@@ -270,7 +259,7 @@ impl<'a> Section<'a> {
 
     /// A table inside this entry, such as one of a rule's actions.
     pub fn inner(&self, path: &str, table: Table) -> Section<'a> {
-        self.nested(self.key(path), table, self.later)
+        self.nested(self.key(path), table)
     }
 
     /// What nobody asked for yet.
@@ -281,11 +270,6 @@ impl<'a> Section<'a> {
     /// Refuses every key that was never asked for.
     pub fn finish(self) {
         for key in self.table.keys() {
-            if self.later.contains(&key.as_str()) {
-                let sentence = "unknown key; this version does not have it yet, so leave it out";
-                self.mistake(key, sentence);
-                continue;
-            }
             let known = &self.asked;
             let sentence = match nearest(key, known) {
                 Some(near) => format!("unknown key; did you mean \"{near}\"?"),

@@ -66,6 +66,15 @@ fn means(settings: &Settings) -> BTreeMap<String, String> {
         ("record_time", format!("{:?}", settings.routing.record_time)),
         ("distinct", settings.routing.distinct.to_string()),
         ("rules", rules.join(" | ")),
+        ("status", settings.status.map(|address| address.to_string()).unwrap_or_default()),
+        (
+            "statsd",
+            settings
+                .statsd
+                .as_ref()
+                .map(|statsd| format!("{} {}", statsd.address, statsd.prefix))
+                .unwrap_or_default(),
+        ),
     ];
     pairs.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
 }
@@ -400,10 +409,51 @@ fn the_reference_file_holds_every_key() {
         ("kafka", &["embedded", "topic", "record_time", "conf"]),
         ("topics", &["allow", "fallback", "dead_letter", "distinct"]),
         ("unmatched", &["action", "topic"]),
+        ("status", &["address"]),
+        ("statsd", &["address", "prefix"]),
     ] {
         for key in keys {
             assert!(table[section].get(key).is_some(), "{section}.{key}");
         }
+    }
+}
+
+/// What stands in front of each metric cannot begin another one, and is bounded.
+#[test]
+fn addresses_and_prefixes_of_statsd_are_plain() {
+    let statsd = |address: &str, prefix: &str| {
+        let text = format!("[statsd]\naddress = {address:?}\nprefix = {prefix:?}\n{ONE_RULE}");
+        read(&text, &[], &[0, 1]).map(|(settings, _)| settings.statsd)
+    };
+    let long = "a".repeat(100);
+    for (address, prefix) in [
+        ("a:1", ""),
+        ("127.0.0.1:65535", "a.b"),
+        ("[::1]:8125", "A-9_"),
+        (&format!("{}:8125", "a".repeat(255)), long.as_str()),
+    ] {
+        let expected = StatsdSettings { address: address.into(), prefix: prefix.into() };
+        assert_eq!(statsd(address, prefix), Ok(Some(expected)));
+    }
+    for address in [
+        ":8125",
+        "a",
+        "a:",
+        "a:0",
+        "a:65536",
+        "a:+1",
+        "a b:1",
+        "::1:8125",
+        "[::1]",
+        "[a]:1",
+        "a:1:2",
+        "a\n:1",
+        &format!("{}:8125", "a".repeat(256)),
+    ] {
+        assert!(statsd(address, "a").is_err(), "{address}");
+    }
+    for prefix in [".", ".a", "a.", "a b", "a:1|c", "a\n", "\u{e4}", &"a".repeat(101)] {
+        assert!(statsd("a:1", prefix).is_err(), "{prefix}");
     }
 }
 
@@ -450,8 +500,12 @@ fn summary_is_one_line_with_the_memory_sum() {
         settings.summary(),
         "3 receivers on cores 0-2, the producer on core 3; listening: plain on 127.0.0.1:1514; \
          rules: 1; to the embedded Kafka, topic syslog; memory for records: 3 x 16 x 1 MiB = \
-         48 MiB"
+         48 MiB; status on 127.0.0.1:8585"
     );
+    let sections = "[status]\naddress = \"\"\n[statsd]\naddress = \"a:1\"\n";
+    let (settings, _) = read(&format!("{sections}{ONE_RULE}"), &[], &[0, 1]).expect("valid");
+    let summary = settings.summary();
+    assert!(summary.ends_with("16 MiB; metrics to a:1 under \"corndog\""), "{summary}");
 }
 
 /// One line, or two more behind it that are indented.

@@ -124,21 +124,11 @@ fn read_global(mut global: Table<'_>, hotdog: &mut Hotdog, findings: &mut Findin
         kafka.finish(findings);
     }
     if let Some(mut metrics) = global.table("metrics", findings) {
-        hotdog.statsd = metrics.text("statsd", findings);
-        if hotdog.statsd.is_some() {
-            let note =
-                "global.metrics.statsd: this version sends no statsd yet; it stands in a comment";
-            findings.notes.push(note.to_owned());
-        }
+        hotdog.statsd = metrics.text("statsd", findings).filter(|address| !address.is_empty());
         metrics.finish(findings);
     }
     if let Some(mut status) = global.table("status", findings) {
         hotdog.status = read_address(&mut status, findings);
-        if hotdog.status.is_some() {
-            let note =
-                "global.status: this version has no status server yet; it stands in a comment";
-            findings.notes.push(note.to_owned());
-        }
         status.finish(findings);
     }
     global.finish(findings);

@@ -142,15 +142,15 @@ fn narrower(hotdog: &Hotdog) -> Option<Value> {
 
 fn metrics(out: &mut String, hotdog: &Hotdog) {
     if let Some(address) = &hotdog.statsd {
-        line(out, "\n# global.metrics.statsd: this version sends none yet");
-        line(out, "#: [statsd]");
-        line(out, &format!("#: address = {}", comment(&string(address))));
-        line(out, "#: prefix = \"hotdog\"");
+        line(out, "\n# global.metrics.statsd, under the names that hotdog had");
+        line(out, "[statsd]");
+        line(out, &format!("address = {}", string(address)));
+        line(out, "prefix = \"hotdog\"");
     }
     if let Some(address) = &hotdog.status {
-        line(out, "\n# global.status: this version has no status server yet");
-        line(out, "#: [status]");
-        line(out, &format!("#: address = {}", comment(&string(address))));
+        line(out, "\n# global.status: address and port");
+        line(out, "[status]");
+        line(out, &format!("address = {}", string(address)));
     }
 }
 

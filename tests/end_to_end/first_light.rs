@@ -9,11 +9,12 @@ use corndog_tests::{Corndog, Sender, settings, timed};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// The shipped configuration, but for its port: two tests and a user's own run can be on a machine.
+/// The shipped configuration, but for its ports: two tests and a user's own run can be on a machine.
 fn shipped() -> String {
     let text = fs::read_to_string(root().join("config.toml")).unwrap();
     assert_eq!(text.matches("\"127.0.0.1:1514\"").count(), 1, "the shipped listener");
-    text.replace("\"127.0.0.1:1514\"", "\"127.0.0.1:0\"")
+    assert_eq!(text.matches("\"127.0.0.1:8585\"").count(), 1, "the shipped status server");
+    text.replace("\"127.0.0.1:1514\"", "\"127.0.0.1:0\"").replace("\"127.0.0.1:8585\"", "\"\"")
 }
 
 /// The embedded Kafka, everything to topic `plain`.

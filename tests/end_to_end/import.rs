@@ -128,12 +128,15 @@ fn everything_that_does_not_come_along_is_named() {
             }
             done
         };
-        let done = notes(
-            "yaml.yml",
-            &["global.kafka.buffer", "global.kafka.timeout_ms", "statsd", "global.status"],
-        );
-        for line in ["#: [statsd]", "#: prefix = \"hotdog\"", "#: address = \"127.0.0.1:8585\""] {
-            assert!(done.stdout.contains(line), "`{line}` is not in {}", done.stdout);
+        let done = notes("yaml.yml", &["global.kafka.buffer", "global.kafka.timeout_ms"]);
+        for lines in [
+            "\n[statsd]\naddress = \"localhost:8125\"\nprefix = \"hotdog\"\n",
+            "\n[status]\naddress = \"127.0.0.1:8585\"\n",
+        ] {
+            assert!(done.stdout.contains(lines), "`{lines}` is not in {}", done.stdout);
+        }
+        for word in ["statsd", "global.status"] {
+            assert!(!done.stderr.contains(word), "`{word}` comes along: {}", done.stderr);
         }
         notes(
             "left_out.yml",
@@ -362,6 +365,9 @@ fn a_file_of_hotdogs_runs_as_it_is() {
         let mut process = Process::start(CORNDOG, |command| {
             command.args(["run", "--log", "json", "-c"]).arg(&path);
             command.env("CORNDOG_KAFKA__EMBEDDED", "true").stdin(Stdio::null());
+            command
+                .env("CORNDOG_STATUS__ADDRESS", "127.0.0.1:0")
+                .env("CORNDOG_STATSD__ADDRESS", "");
             command.stdout(records).stderr(log);
         });
         let lines = |name: &str| fs::read_to_string(scratch.path().join(name)).unwrap();

@@ -179,7 +179,7 @@ const BROKEN: [(&str, &[&str]); 16] = [
     ("[kafka.conf]\n\"linger.ms\" = \"soon\"", &["linger.ms"]),
     ("[[rule]]\nregex = '('\nactions = [{ forward = \"t\" }]", &["rule", "regex"]),
     ("[[rule]]\nactions = [{ forward = \"{{hostname}}\" }]", &["forward", "topics.allow"]),
-    ("[status]\naddress = \"\"", &["status"]),
+    ("[status]\naddress = \"localhost:8585\"", &["status.address", "localhost:8585"]),
 ];
 
 #[test]

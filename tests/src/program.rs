@@ -212,7 +212,7 @@ impl Corndog {
 
     /// Writes another configuration to the program's file, for the same listeners.
     pub fn write(&self, configuration: &str) {
-        let mut text = configuration.to_owned();
+        let mut text = without_status(configuration);
         for address in &self.addresses {
             text = text.replacen(ANY_PORT, &format!("\"{address}\""), 1);
         }
@@ -380,8 +380,19 @@ pub fn printed_memory(log: &[String]) -> u64 {
     sums.max().unwrap_or_else(|| panic!("no memory sum:\n{}", log.join("\n")))
 }
 
+/// Many run at once here, so one that does not say where its status server is has none.
+fn without_status(configuration: &str) -> String {
+    let table = configuration.parse::<Table>();
+    // What is no TOML stays as it is, for the program to say so.
+    if table.is_ok_and(|table| !table.contains_key("status")) {
+        return format!("{configuration}\n[status]\naddress = \"\"\n");
+    }
+    configuration.to_owned()
+}
+
 /// Replaces each `127.0.0.1:0` by a free port.
 fn with_ports(configuration: &str) -> (String, Vec<SocketAddr>) {
+    let configuration = without_status(configuration);
     let mut pieces = configuration.split(ANY_PORT);
     let mut text = pieces.next().unwrap_or_default().to_owned();
     let mut addresses = Vec::new();
