@@ -116,6 +116,11 @@ impl Certificates {
         }
     }
 
+    /// When each listener's certificate expires, in seconds since 1970.
+    pub fn expiries(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.of.iter().map(|watched| (watched.listener.as_str(), watched.cell.config().expires))
+    }
+
     /// Looks whether files have changed, now and then; what came of it, for the log.
     pub fn look(&mut self, now: Instant) -> Vec<(Level, String)> {
         if now.saturating_duration_since(self.looked_at) < LOOK {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use corndog_pipeline::batch::{Batch, batch_records_max};
 use corndog_pipeline::control::{Arrival, Level, Notice, Phase, PhaseCell};
+use corndog_pipeline::latency::Latencies;
 use corndog_pipeline::listen::Address;
 use corndog_pipeline::ruleset::RuleSet;
 use corndog_pipeline::topics::TopicTable;
@@ -22,6 +23,7 @@ use crate::listeners::Listeners;
 use crate::plan::Plan;
 use crate::probe;
 use crate::reload::{Prepared, share};
+use crate::rule_books::RuleBooks;
 
 /// How long all shards together may take to say that they are up.
 const START_TIME_MAX: Duration = Duration::from_secs(2);
@@ -46,6 +48,7 @@ struct Ends {
     receivers: Vec<ReceiverEnds>,
     notices: Sender<Notice>,
     retired: Sender<Box<Live>>,
+    latencies: Sender<Box<Latencies>>,
 }
 
 /// Those of one receiver.
@@ -63,6 +66,9 @@ pub struct Engine {
     gate: Arc<Gate>,
     phase: Arc<PhaseCell>,
     books: Arc<Books>,
+    rule_books: RuleBooks,
+    /// Topics that the rules name.
+    configured_topics: Vec<String>,
     listeners: Listeners,
     certificates: Certificates,
     kernel_drops: KernelDrops,
@@ -77,6 +83,8 @@ pub struct Engine {
     lives: Vec<Sender<Box<Live>>>,
     /// From all receivers, what they go on without.
     retired: Receiver<Box<Live>>,
+    /// From the producer, once for each time that it was asked.
+    latencies: Receiver<Box<Latencies>>,
     /// Receivers that have not taken the last reload yet.
     swapping_count: usize,
     embedded: Option<Embedded>,
@@ -106,6 +114,8 @@ impl Engine {
         engine.producer = Some(started.map_err(|why| vec![no_thread(&why)])?);
         engine.wait_until_up(1)?;
         engine.tell_dead_letter(&rules);
+        engine.rule_books = RuleBooks::new(&rules);
+        engine.configured_topics = rules.configured_topics().to_vec();
         let rules = Arc::new(rules);
         let receiver_count = ends.receivers.len();
         for (index, of_one) in ends.receivers.into_iter().enumerate() {
@@ -115,6 +125,7 @@ impl Engine {
                 scratch: rules.scratch_of(share(index, receiver_count)),
                 limits: receiver_limits(settings),
             });
+            engine.rule_books.add(&live.scratch);
             let (notices, retired) = (ends.notices.clone(), ends.retired.clone());
             let receiver = engine.receiver(index, of_one, notices, retired);
             match corndog_receiver::spawn(receiver, live) {
@@ -136,6 +147,7 @@ impl Engine {
         let (notices_out, notices) = bounded(NOTICES_MAX);
         let (inbox_out, inbox) = bounded(batches_max + WORDS_MAX);
         let (retired_out, retired) = bounded(receiver_count);
+        let (latencies_out, latencies) = bounded(1);
         let (homes, returns): (Vec<_>, Vec<_>) =
             (0..receiver_count).map(|_| bounded(settings.batches.per_receiver)).unzip();
         let (lives_out, lives): (Vec<_>, Vec<_>) = (0..receiver_count).map(|_| bounded(1)).unzip();
@@ -146,14 +158,17 @@ impl Engine {
             receivers: receivers.map(|(returns, lives)| ReceiverEnds { returns, lives }).collect(),
             notices: notices_out,
             retired: retired_out,
+            latencies: latencies_out,
         };
         let engine = Engine {
             settings: settings.clone(),
             generation: 1,
-            topics,
             gate: Arc::new(Gate::new(gate_limits(settings))),
             phase: Arc::default(),
-            books: Arc::new(Books::new(receiver_count)),
+            books: Arc::new(Books::new(receiver_count, settings.listen.len(), topics.capacity())),
+            topics,
+            rule_books: RuleBooks::default(),
+            configured_topics: Vec::new(),
             certificates: Certificates::new(&listeners),
             kernel_drops: KernelDrops::new(listeners.udp_inodes()),
             listeners,
@@ -166,6 +181,7 @@ impl Engine {
             is_inbox_closed: false,
             lives: lives_out,
             retired,
+            latencies,
             swapping_count: 0,
             embedded: None,
             has_died: false,
@@ -194,6 +210,8 @@ impl Engine {
             counters: self.books.producer.clone(),
             phase: self.phase.clone(),
             notices: ends.notices.clone(),
+            listener_count: settings.listen.len(),
+            latencies: ends.latencies.clone(),
         }
     }
 
@@ -261,6 +279,8 @@ impl Engine {
         self.settings.rules = new.rules;
         self.gate.set_limits(gate_limits(&self.settings));
         self.tell_dead_letter(&rules);
+        self.rule_books.replace(&rules);
+        self.configured_topics = rules.configured_topics().to_vec();
         let rules = Arc::new(rules);
         for (lives, scratch) in self.lives.iter().zip(scratches) {
             let live = Live {
@@ -269,6 +289,7 @@ impl Engine {
                 scratch,
                 limits: receiver_limits(&self.settings),
             };
+            self.rule_books.add(&live.scratch);
             // The last one was taken. A shard that has ended takes none.
             self.swapping_count += usize::from(lives.try_send(Box::new(live)).is_ok());
         }
@@ -306,6 +327,9 @@ impl Engine {
     pub fn is_swapping(&mut self) -> bool {
         while self.retired.try_recv().is_ok() {
             self.swapping_count -= 1;
+            if self.swapping_count == 0 {
+                self.rule_books.settle();
+            }
         }
         self.swapping_count > 0
     }
@@ -335,7 +359,7 @@ impl Engine {
                     }
                 }
                 // Brokers that are away, say: nothing that keeps a shard from being up.
-                Ok(Notice::Said { .. } | Notice::OfPeer { .. }) => {}
+                Ok(Notice::Said { .. } | Notice::OfPeer { .. } | Notice::Statistics(_)) => {}
                 Err(_) => {
                     refusals.push(format!(
                         "{} of {count} shards did not say within {} s that they are up; is the machine overloaded?",
@@ -390,6 +414,59 @@ impl Engine {
     /// All counters.
     pub fn books(&self) -> &Books {
         &self.books
+    }
+
+    /// The rules' counters.
+    pub fn rule_books(&self) -> &RuleBooks {
+        &self.rule_books
+    }
+
+    /// What is in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All topics.
+    pub fn topics(&self) -> &TopicTable {
+        &self.topics
+    }
+
+    /// Topics that the rules name.
+    pub fn configured_topics(&self) -> &[String] {
+        &self.configured_topics
+    }
+
+    /// How far the process is.
+    pub fn phase(&self) -> Phase {
+        self.phase.now()
+    }
+
+    /// Batches on their way to the producer, and words.
+    pub fn queued(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// When each listener's certificate expires, in seconds since 1970.
+    pub fn certificate_expiries(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.certificates.expiries()
+    }
+
+    /// Asks the producer for its latencies; it goes on with `empty`. Once, until they have come.
+    ///
+    /// Returns `empty` where it cannot be asked.
+    pub fn ask_latencies(&self, empty: Box<Latencies>) -> Option<Box<Latencies>> {
+        match self.inbox.try_send(Arrival::Latencies(empty)) {
+            Ok(()) => None,
+            Err(why) => match why.into_inner() {
+                Arrival::Latencies(empty) => Some(empty),
+                _ => None,
+            },
+        }
+    }
+
+    /// The latencies that were asked for.
+    pub fn latencies(&self) -> Option<Box<Latencies>> {
+        self.latencies.try_recv().ok()
     }
 
     /// Looks after the threads; true when all have ended. The producer hears when the last

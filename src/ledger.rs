@@ -35,11 +35,12 @@ pub struct Ledger {
 }
 
 impl Books {
-    /// Counters for so many receivers, all zero.
-    pub fn new(receiver_count: usize) -> Books {
+    /// Counters for so many receivers, listeners and topics, all zero.
+    pub fn new(receiver_count: usize, listener_count: usize, topics_max: usize) -> Books {
+        let receiver = |_| Arc::new(ReceiverCounters::new(listener_count));
         Books {
-            receivers: (0..receiver_count).map(|_| Arc::default()).collect(),
-            producer: Arc::default(),
+            receivers: (0..receiver_count).map(receiver).collect(),
+            producer: Arc::new(ProducerCounters::new(topics_max)),
         }
     }
 
@@ -108,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_ledger_balances_and_leaves_out_zeros() {
-        let books = Books::new(2);
+        let books = Books::new(2, 1, 1);
         books.receivers[0].received.add(7);
         books.receivers[1].received.add(3);
         books.receivers[1].forwarded.add(9);

@@ -70,7 +70,8 @@ impl Listeners {
 
     /// What shard `index` listens on; it gets its sockets once.
     pub fn of_shard(&mut self, index: usize) -> Vec<Listen> {
-        let listen = |listener: &mut Listener| Listen {
+        let listen = |(number, listener): (usize, &mut Listener)| Listen {
+            index: number,
             name: listener.settings.name.clone(),
             transport: listener.settings.transport,
             socket: listener.sockets.get_mut(index).and_then(Option::take),
@@ -82,7 +83,7 @@ impl Listeners {
             proxy_protocol: listener.settings.proxy_protocol,
             tls: listener.tls.clone(),
         };
-        self.of.iter_mut().map(listen).collect()
+        self.of.iter_mut().enumerate().map(listen).collect()
     }
 
     /// Those with TLS: name, files, and where their next connections look.

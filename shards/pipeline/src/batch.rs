@@ -29,6 +29,26 @@ pub const fn batch_records_max(bytes: usize) -> usize {
 const NO_KEY: u32 = u32::MAX;
 const NO_RECORD: u32 = u32::MAX;
 
+/// When and by which listener a message was received.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt {
+    /// When its last byte was read, for what is measured.
+    pub read_at: Instant,
+    /// The same, as people have it.
+    pub time: Timestamp,
+    /// The listener's number.
+    pub listener: u8,
+}
+
+/// When a batch was where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchTimes {
+    /// The first record's `read_at`; what `Batch::read_us` counts from.
+    pub opened_at: Instant,
+    /// It left its receiver.
+    pub sealed_at: Instant,
+}
+
 /// Where a record stands, as the producer knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
@@ -52,12 +72,16 @@ struct Entry {
     headers_bytes: u32,
     payload_start: u32,
     payload_bytes: u32,
-    /// What stands between headers and frame; 0: there is no origin.
-    origin_bytes: u32,
     frame_bytes: u32,
     /// The next record of the same topic in this batch.
     next: u32,
+    /// When it was read, in microseconds from the batch's opening; another connection may have been
+    /// read before that.
+    read_us: i32,
+    /// What stands between headers and frame; 0: there is no origin.
+    origin_bytes: u16,
     chain: u16,
+    listener: u8,
     delivery: Delivery,
     /// It has a time that is not when it was received.
     has_own_time: bool,
@@ -90,6 +114,9 @@ pub struct Batch {
     chain_by_topic: Box<[u16]>,
     pub(crate) lane: Lane,
     pub(crate) opened_at: Option<Instant>,
+    sealed_at: Option<Instant>,
+    /// The last record's time of reading, and that as an entry has it: a read brings many.
+    read: Option<(Instant, i32)>,
 }
 
 impl Batch {
@@ -103,6 +130,8 @@ impl Batch {
             chain_by_topic: vec![0; topics_max].into(),
             lane: Lane::Flowing,
             opened_at: None,
+            sealed_at: None,
+            read: None,
         }
     }
 
@@ -138,7 +167,7 @@ impl Batch {
     /// room left.
     ///
     /// Cost:   one copy, no allocation.
-    pub fn try_push(&mut self, record: &Record<'_>, received: Timestamp) -> bool {
+    pub fn try_push(&mut self, record: &Record<'_>, receipt: &Receipt) -> bool {
         let room = self.bytes.capacity() - self.bytes.len();
         if record.arena_bytes() > room || self.entries.len() == self.entries.capacity() {
             return false;
@@ -159,22 +188,72 @@ impl Batch {
             }
         };
         let index = self.entries.len() as u32;
+        let read_us = self.read_us_of(receipt.read_at);
         self.entries.push(Entry {
-            time_ms: record.time.unwrap_or(received).as_millisecond(),
+            time_ms: record.time.unwrap_or(receipt.time).as_millisecond(),
             start: start as u32,
             key_bytes: record.key.map_or(NO_KEY, |key| key.len() as u32),
             headers_bytes: record.headers.len() as u32,
             payload_start: payload_start as u32,
             payload_bytes: record.payload.len() as u32,
-            origin_bytes: origin_bytes as u32,
             frame_bytes: record.origin.map_or(0, |origin| origin.frame.len()) as u32,
             next: NO_RECORD,
+            read_us,
+            // Names and a time: `Origin::write` bounds each.
+            origin_bytes: origin_bytes as u16,
             chain: chain as u16,
+            listener: receipt.listener,
             delivery: Delivery::Waiting,
             has_own_time: record.time.is_some(),
         });
         self.link(chain, index);
         true
+    }
+
+    /// A time of reading as an entry has it.
+    #[inline]
+    fn read_us_of(&mut self, read_at: Instant) -> i32 {
+        if let Some((last, read_us)) = self.read
+            && last == read_at
+        {
+            return read_us;
+        }
+        let opened_at = *self.opened_at.get_or_insert(read_at);
+        let read_us = match read_at.checked_duration_since(opened_at) {
+            Some(after) => i32::try_from(after.as_micros()).unwrap_or(i32::MAX),
+            None => {
+                i32::try_from((opened_at - read_at).as_micros()).map_or(i32::MIN, |before| -before)
+            }
+        };
+        self.read = Some((read_at, read_us));
+        read_us
+    }
+
+    /// Notes when it left its receiver.
+    pub fn seal(&mut self, now: Instant) {
+        self.sealed_at = Some(now);
+    }
+
+    /// When it was where; `None`: it has no record, or was not sealed.
+    pub fn times(&self) -> Option<BatchTimes> {
+        Some(BatchTimes { opened_at: self.opened_at?, sealed_at: self.sealed_at? })
+    }
+
+    /// When a record was read, in microseconds from [`BatchTimes::opened_at`]; negative: before.
+    pub fn read_us(&self, index: usize) -> i32 {
+        self.entries[index].read_us
+    }
+
+    /// The number of the listener that took a record.
+    pub fn listener(&self, index: usize) -> u8 {
+        self.entries[index].listener
+    }
+
+    /// Bytes of a record's key and payload.
+    pub fn record_bytes(&self, index: usize) -> usize {
+        let entry = &self.entries[index];
+        let key_bytes = if entry.key_bytes == NO_KEY { 0 } else { entry.key_bytes };
+        (key_bytes + entry.payload_bytes) as usize
     }
 
     /// The chain of `topic`, opened if this is its first record; `None` if there are too many.
@@ -271,7 +350,7 @@ impl Batch {
             return None;
         }
         let start = entry.headers_start() + entry.headers_bytes as usize;
-        let frame_start = start + entry.origin_bytes as usize;
+        let frame_start = start + usize::from(entry.origin_bytes);
         let frame = &self.bytes[frame_start..frame_start + entry.frame_bytes as usize];
         Origin::read(&self.bytes[start..frame_start], frame)
     }
@@ -291,6 +370,16 @@ impl Batch {
         self.bytes.clear();
         self.entries.clear();
         self.chains.clear();
-        self.opened_at = None;
+        (self.opened_at, self.sealed_at, self.read) = (None, None, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_measured_takes_no_memory_of_its_own() {
+        assert_eq!(size_of::<Entry>(), 48);
     }
 }

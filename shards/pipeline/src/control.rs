@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::batch::Batch;
+use crate::latency::Latencies;
 use crate::topics::TopicIndex;
 
 /// How far the process is. It only moves on.
@@ -68,6 +69,8 @@ pub enum Notice {
         /// One sentence.
         text: String,
     },
+    /// librdkafka's statistics, as JSON.
+    Statistics(String),
     /// Something for the log about one peer. The main thread limits the rate per `kind` and peer.
     OfPeer {
         /// The condition, for the rate limit.
@@ -88,6 +91,8 @@ pub enum Arrival {
     Reports,
     /// From now on, where records go that Kafka refuses for good, from the main thread.
     DeadLetter(Option<TopicIndex>),
+    /// Empty ones to go on with: those filled until now are to be sent back. From the main thread.
+    Latencies(Box<Latencies>),
     /// No receiver will send any more, from the main thread.
     Closed,
 }

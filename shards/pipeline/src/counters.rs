@@ -200,6 +200,47 @@ impl Refused {
     }
 }
 
+/// What one shard counts for one listener.
+#[derive(Debug, Default)]
+pub struct ListenerCounters {
+    /// Messages taken from frames.
+    pub received: Counter,
+    /// Messages that became no record.
+    pub dropped: Counter,
+    /// Bytes read from sockets; of TLS, what was in them.
+    pub bytes_in: Counter,
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections ended, by either side.
+    pub ended: Counter,
+    /// Connections that were not let in.
+    pub refused: Counter,
+}
+
+/// What one shard counts for one rule.
+#[derive(Debug, Default)]
+pub struct RuleCounters {
+    /// Messages that it matched.
+    pub matched: Counter,
+    /// Of these, those that its `sample` left out.
+    pub sampled: Counter,
+    /// Of these, those that an action could not be done with: dropped, or dead letters.
+    pub errors: Counter,
+}
+
+/// What the producer counts for one topic.
+#[derive(Debug, Default)]
+pub struct TopicCounters {
+    /// Records for it, dead letters included: `taken >= delivered + failed`.
+    pub taken: Counter,
+    /// Records acknowledged.
+    pub delivered: Counter,
+    /// Records given up, or sent on as dead letters.
+    pub failed: Counter,
+    /// Bytes of keys and payloads acknowledged.
+    pub bytes: Counter,
+}
+
 /// What a receiver shard counts. Written by that shard alone. The alignment keeps two shards'
 /// counters off one cache line (128: adjacent lines are fetched in pairs).
 #[derive(Debug, Default)]
@@ -231,10 +272,45 @@ pub struct ReceiverCounters {
     pub accept_failed: Counter,
     /// Times that a connection had to wait for an empty batch.
     pub held: Counter,
+    /// Microseconds in which somebody waited for an empty batch.
+    pub starved_us: Counter,
+    /// By the listener's number.
+    pub listeners: Box<[ListenerCounters]>,
     /// Gauge: batches at home and empty.
     pub batches_empty: Counter,
     /// Gauge: which configuration it runs, counted from 1 at the start.
     pub generation: Counter,
+}
+
+impl ReceiverCounters {
+    /// All zero, for so many listeners.
+    pub fn new(listener_count: usize) -> Self {
+        let listeners = (0..listener_count).map(|_| ListenerCounters::default()).collect();
+        ReceiverCounters { listeners, ..ReceiverCounters::default() }
+    }
+}
+
+/// Whether Kafka answers, as the producer knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Reach {
+    /// No broker has answered yet.
+    Unknown,
+    /// One has, and not all have gone since.
+    Up,
+    /// All brokers are down.
+    Down,
+}
+
+impl Reach {
+    /// Reads the gauge.
+    pub fn of(gauge: &Counter) -> Reach {
+        match gauge.value() {
+            0 => Reach::Unknown,
+            1 => Reach::Up,
+            _ => Reach::Down,
+        }
+    }
 }
 
 /// What the producer shard counts. Written by it alone.
@@ -256,6 +332,18 @@ pub struct ProducerCounters {
     pub rebuilt: Counter,
     /// Gauge: records taken whose outcome is open, counted by itself and not by difference.
     pub in_flight: Counter,
+    /// Gauge: a [`Reach`].
+    pub reach: Counter,
+    /// By the topic's number.
+    pub topics: Box<[TopicCounters]>,
+}
+
+impl ProducerCounters {
+    /// All zero, for topics numbered below `topics_max`.
+    pub fn new(topics_max: usize) -> Self {
+        let topics = (0..topics_max).map(|_| TopicCounters::default()).collect();
+        ProducerCounters { topics, ..ProducerCounters::default() }
+    }
 }
 
 #[cfg(test)]

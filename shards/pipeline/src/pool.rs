@@ -6,9 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
-use crate::batch::Batch;
+use crate::batch::{Batch, Receipt};
 use crate::record::Record;
 use crate::topics::Lane;
 
@@ -65,13 +63,7 @@ impl Pool {
     /// topic's last record, the old lane's open batch is sealed first, so that order is kept.
     ///
     /// Cost:   one copy, no allocation.
-    pub fn append(
-        &mut self,
-        now: Instant,
-        received: Timestamp,
-        lane: Lane,
-        record: &Record<'_>,
-    ) -> Append {
+    pub fn append(&mut self, receipt: &Receipt, lane: Lane, record: &Record<'_>) -> Append {
         if record.arena_bytes() > self.batch_bytes {
             return Append::TooLarge;
         }
@@ -82,11 +74,11 @@ impl Pool {
             }
             self.topic_lanes[record.topic.index()] = lane;
         }
-        if self.open[lane as usize].is_none() && !self.open_batch(now, lane) {
+        if self.open[lane as usize].is_none() && !self.open_batch(receipt.read_at, lane) {
             return Append::NoEmptyBatch;
         }
         let open = self.open[lane as usize].as_mut();
-        if open.is_some_and(|batch| batch.try_push(record, received)) {
+        if open.is_some_and(|batch| batch.try_push(record, receipt)) {
             return Append::Written;
         }
         self.seal(lane).map_or(Append::NoEmptyBatch, Append::Sealed)

@@ -14,7 +14,7 @@
 use crate::actions::{Action, BUFFERS_BYTES_MAX, Buffers, Ending};
 use crate::bits::Bits;
 use crate::compiler::Compiler;
-use crate::counters::Dropped;
+use crate::counters::{Dropped, RuleCounters};
 use crate::expression::Answer;
 use crate::json::{Document, NotJson, Steps};
 use crate::message::Message;
@@ -24,9 +24,11 @@ use crate::rule::{At, FieldPlan, Matcher, Rule};
 use crate::rules::{RecordTime, RoutingConfig, RuleConfig};
 use crate::sample::Share;
 use crate::structured_data::{SdNames, SdValues};
+use crate::tally::Tally;
 use crate::template::{Context, Sd};
 use crate::topics::{self, TopicIndex, TopicPolicy, TopicTable};
 use crate::waiting::Waiting;
+use std::sync::Arc;
 
 /// What the rules say of one message.
 #[derive(Debug, Clone, Copy)]
@@ -97,12 +99,25 @@ pub struct Scratch {
     sd: SdValues,
     steps: Steps,
     buffers: Buffers,
+    tally: Tally,
 }
 
 impl Scratch {
     /// The message that was just evaluated will be evaluated again: as if it had not been.
     pub fn take_back(&mut self) {
         self.buffers.take_back();
+        self.tally.begin();
+    }
+
+    /// The message that was just evaluated is settled: its rules are counted.
+    #[inline]
+    pub fn count(&mut self) {
+        self.tally.count();
+    }
+
+    /// What is counted, by the rules' numbers.
+    pub fn counters(&self) -> &Arc<[RuleCounters]> {
+        self.tally.counters()
     }
 }
 
@@ -213,6 +228,7 @@ impl RuleSet {
             sd: SdValues::default(),
             steps: Steps::default(),
             buffers: Buffers::new(share, self.sample_count),
+            tally: Tally::new(self.rules.len()),
         }
     }
 
@@ -231,6 +247,7 @@ impl RuleSet {
         scratch.candidates.copy_from(&self.first_candidates);
         self.begin(message, scratch);
         scratch.buffers.begin();
+        scratch.tally.begin();
         while let Some(index) = scratch.candidates.next_from(next) {
             next = index + 1;
             let rule = &self.rules[index];
@@ -271,6 +288,7 @@ impl RuleSet {
             if let Some(member) = rule.groups {
                 plan.patterns.captures(member, patterns, field, &mut buffers.spans);
             }
+            scratch.tally.note_match(index);
             let document = &mut scratch.documents[self.msg];
             let at = At { index, rule, field, message, context, sd };
             ending = self.act(&at, document, table, buffers);
@@ -278,6 +296,7 @@ impl RuleSet {
                 break;
             }
         }
+        scratch.tally.note_ending(ending);
         self.verdict(ending, message, context, &mut scratch.buffers)
     }
 

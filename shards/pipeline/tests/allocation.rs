@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::batch::Batch;
+use corndog_pipeline::batch::Receipt;
 use corndog_pipeline::framing::Deframer;
 use corndog_pipeline::message::Message;
 use corndog_pipeline::pool::{Append, Pool};
@@ -61,7 +62,8 @@ impl Engine {
         let Verdict::Forward { record, .. } = verdict else { return };
         self.forwarded += 1;
         loop {
-            match self.pool.append(now, context.now, Lane::Flowing, &record) {
+            let receipt = Receipt { read_at: now, time: context.now, listener: 0 };
+            match self.pool.append(&receipt, Lane::Flowing, &record) {
                 Append::Written => return,
                 Append::Sealed(batch) => {
                     self.batches += 1;

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use corndog_pipeline::batch::{Batch, batch_records_max};
+use corndog_pipeline::batch::{Batch, Receipt, batch_records_max};
 use corndog_pipeline::pool::{Append, Pool};
 use corndog_pipeline::record::Record;
 use corndog_pipeline::topics::{Lane, TopicIndex};
@@ -70,7 +70,8 @@ fn append(
     payload: &[u8],
 ) -> Append {
     let record = Record { topic, key, headers: &[], payload, time: None, origin: None };
-    pool.append(now, Timestamp::UNIX_EPOCH, lane, &record)
+    let receipt = Receipt { read_at: now, time: Timestamp::UNIX_EPOCH, listener: 0 };
+    pool.append(&receipt, lane, &record)
 }
 
 proptest! {

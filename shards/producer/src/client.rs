@@ -11,6 +11,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Instant;
 
 use corndog_pipeline::topics::TopicIndex;
 use rdkafka_sys as sys;
@@ -32,19 +33,22 @@ const TIME_MS_MIN: i64 = 1;
 unsafe extern "C" {
     // As the bindings have it, but giving the number that C gives, not their enum.
     fn rd_kafka_error_code(error: *const sys::rd_kafka_error_t) -> Code;
+    fn rd_kafka_event_error(event: *mut sys::rd_kafka_event_t) -> Code;
 }
 
 /// What librdkafka tells.
 #[derive(Debug)]
 pub(crate) enum Told {
     /// A record's outcome.
-    Report { place: Place, partition: i32, code: Code },
+    Report { place: Place, partition: i32, code: Code, at: Instant },
     /// The client is unusable from now on.
     Fatal(String),
-    /// Something is wrong with a broker or all of them.
-    Trouble(String),
+    /// Something is wrong with a broker, or all of them are down.
+    Trouble { text: String, all_down: bool },
     /// A line of its log; `level` is syslog's severity.
     Log { level: i32, text: String },
+    /// Its statistics, as JSON.
+    Statistics(String),
 }
 
 /// Makes a client with `conf` and ends it: what it refuses would be refused at start.
@@ -88,7 +92,10 @@ impl Client {
         topics_max: usize,
     ) -> Result<Client, String> {
         let conf = Conf::new(conf)?;
-        let events = sys::RD_KAFKA_EVENT_DR | sys::RD_KAFKA_EVENT_ERROR | sys::RD_KAFKA_EVENT_LOG;
+        let events = sys::RD_KAFKA_EVENT_DR
+            | sys::RD_KAFKA_EVENT_ERROR
+            | sys::RD_KAFKA_EVENT_LOG
+            | sys::RD_KAFKA_EVENT_STATS;
         let mut why = [0 as c_char; 512];
         let on_report = Box::new(on_report);
         let brake = Box::<Brake>::default();
@@ -254,6 +261,7 @@ impl Client {
                 sys::RD_KAFKA_EVENT_DR => self.take_reports(event, &mut on_told),
                 sys::RD_KAFKA_EVENT_ERROR => on_told(error_of(event)),
                 sys::RD_KAFKA_EVENT_LOG => on_told(log_of(event)),
+                sys::RD_KAFKA_EVENT_STATS => on_told(statistics_of(event)),
                 _ => {}
             }
             // SAFETY: as above; nothing taken from it is used after this.
@@ -263,6 +271,7 @@ impl Client {
     }
 
     fn take_reports(&mut self, event: *mut sys::rd_kafka_event_t, on_told: &mut impl FnMut(Told)) {
+        let at = Instant::now();
         loop {
             let (reports, room) = (self.reports.as_mut_ptr(), self.reports.len());
             // SAFETY: `event` is a delivery report event; at most `room` pointers are written to
@@ -276,9 +285,15 @@ impl Client {
                 let message = unsafe { &*message };
                 let place = Place::unpack(message._private as usize);
                 let (partition, code) = (message.partition, code_of(message));
-                on_told(Told::Report { place, partition, code });
+                on_told(Told::Report { place, partition, code, at });
             }
         }
+    }
+
+    /// True once a broker has told of its cluster. Does not wait.
+    pub(crate) fn has_met_cluster(&self) -> bool {
+        // SAFETY: the client is alive; 0: only what is known already.
+        unsafe { sys::rd_kafka_controllerid(self.rk, 0) >= 0 }
     }
 
     /// Takes back what is queued and not on its way to a broker; with `in_flight` also what is
@@ -321,7 +336,8 @@ fn error_of(event: *mut sys::rd_kafka_event_t) -> Told {
         if sys::rd_kafka_event_error_is_fatal(event) != 0 {
             return Told::Fatal(text);
         }
-        Told::Trouble(text)
+        let all_down = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as Code;
+        Told::Trouble { text, all_down: rd_kafka_event_error(event) == all_down }
     }
 }
 
@@ -332,6 +348,11 @@ fn log_of(event: *mut sys::rd_kafka_event_t) -> Told {
         sys::rd_kafka_event_log(event, &mut facility, &mut text, &mut level);
         Told::Log { level, text: format!("{}: {}", text_of(facility), text_of(text)) }
     }
+}
+
+fn statistics_of(event: *mut sys::rd_kafka_event_t) -> Told {
+    // SAFETY: `event` is a statistics event, alive; its text lives as long as it and is copied here.
+    unsafe { Told::Statistics(text_of(sys::rd_kafka_event_stats(event))) }
 }
 
 /// Called by librdkafka when an event comes to the empty queue.

@@ -16,6 +16,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     // Our partitioner is asked, not librdkafka's sticky one: it learns the partition count.
     ("sticky.partitioning.linger.ms", "0"),
     ("client.id", "corndog"),
+    // The brokers' round trips and queues, for the status page.
+    ("statistics.interval.ms", "5000"),
     // Its log comes through our queue, into our log.
     ("log.queue", "true"),
 ];

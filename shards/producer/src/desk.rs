@@ -8,6 +8,7 @@ use corndog_pipeline::topics::{TopicIndex, TopicTable};
 use crate::native::Event;
 use crate::partitions::Partitions;
 use crate::place::Place;
+use crate::recorder::Recorder;
 use crate::values::{Code, NO_ERROR};
 
 /// How long a size that Kafka refused is taken as refused: a topic's limit may be raised.
@@ -52,6 +53,16 @@ pub(crate) struct TopicDesk {
     /// even sent for a while, for each refusal costs librdkafka a pause of about a second.
     pub(crate) too_large: Option<(usize, Instant)>,
     pub(crate) partitions: Partitions,
+    /// Of its records, what the shared counters do not have yet.
+    counts: Counts,
+}
+
+/// Of one topic's records, since the last time that the shared counters were brought up to date.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    is_noted: bool,
+    delivered: u64,
+    bytes: u64,
 }
 
 impl TopicDesk {
@@ -66,6 +77,7 @@ impl TopicDesk {
             is_flowing: false,
             too_large: None,
             partitions: Partitions::new(topic),
+            counts: Counts::default(),
         }
     }
 }
@@ -82,22 +94,27 @@ pub(crate) struct Desk {
     /// Batches whose last outcome is known, to be sent home.
     pub(crate) settled: Vec<usize>,
     pub(crate) failures: Vec<Failure>,
+    pub(crate) recorder: Recorder,
     in_flight: u64,
     delivered: u64,
+    /// Topics whose `counts` are not zero.
+    counted: Vec<usize>,
     /// Those of them that are dead letters, by why.
     dead_lettered: [u64; Failed::ALL.len()],
 }
 
 impl Desk {
-    pub(crate) fn new(seat_count: usize, topics_max: usize) -> Self {
+    pub(crate) fn new(seat_count: usize, topics_max: usize, listener_count: usize) -> Self {
         Desk {
             topics: (0..topics_max).map(TopicDesk::new).collect(),
             used: Vec::with_capacity(topics_max),
             unsettled: vec![0; seat_count],
             settled: Vec::with_capacity(seat_count),
             failures: Vec::new(),
+            recorder: Recorder::new(seat_count, topics_max, listener_count),
             in_flight: 0,
             delivered: 0,
+            counted: Vec::with_capacity(topics_max),
             dead_lettered: [0; Failed::ALL.len()],
         }
     }
@@ -113,9 +130,10 @@ impl Desk {
 
     /// Takes one event; what is no report is given back.
     pub(crate) fn take(&mut self, event: Event) -> Option<Event> {
-        let Event::Report { place, topic, partition, code, letter } = event else {
+        let Event::Report { place, mark, partition, code, letter, bytes } = event else {
             return Some(event);
         };
+        let topic = mark.topic;
         let desk = &mut self.topics[topic.index()];
         desk.sent_count -= 1;
         if code == NO_ERROR {
@@ -124,6 +142,12 @@ impl Desk {
             desk.partitions.open(partition);
             desk.failures = 0;
             self.delivered += 1;
+            desk.counts.delivered += 1;
+            desk.counts.bytes += bytes as u64;
+            if !std::mem::replace(&mut desk.counts.is_noted, true) {
+                self.counted.push(topic.index());
+            }
+            self.recorder.take(mark);
             if let Some(reason) = letter {
                 self.dead_lettered[reason as usize] += 1;
             }
@@ -207,6 +231,14 @@ impl Desk {
         let delivered = std::mem::take(&mut self.delivered);
         if delivered > 0 {
             counters.delivered.add(delivered);
+            for topic in self.counted.drain(..) {
+                let Counts { delivered, bytes, .. } =
+                    std::mem::take(&mut self.topics[topic].counts);
+                if let Some(shared) = counters.topics.get(topic) {
+                    shared.delivered.add(delivered);
+                    shared.bytes.add(bytes);
+                }
+            }
             for (counter, more) in counters.dead_lettered.iter().zip(&mut self.dead_lettered) {
                 if *more > 0 {
                     counter.add(std::mem::take(more));

@@ -170,6 +170,8 @@ impl Shard {
             let code = failure.code;
             let letter =
                 Letter { index, reason, code, delivery: Delivery::Waiting, topic, bound: -1 };
+            self.settings.count_topic(failure.topic, |from| from.failed.add(1));
+            self.settings.count_topic(topic, |to| to.taken.add(1));
             self.flight.bury(slot, letter);
         }
         is_possible

@@ -19,6 +19,7 @@ mod outcome;
 mod partition;
 mod partitions;
 mod place;
+mod recorder;
 mod recovery;
 mod shard;
 mod values;

@@ -19,6 +19,7 @@ use corndog_pipeline::topics::{TopicIndex, TopicTable};
 use crate::client::{Client, Told};
 use crate::letters::{Letter, Letters, with_letter};
 use crate::place::{Item, Place};
+use crate::recorder::Mark;
 use crate::values::{
     Code, Headers, INVALID_ARGUMENT, NO_ERROR, Outgoing, QUEUE_FULL, UNKNOWN_PARTITION,
 };
@@ -31,13 +32,22 @@ const TIME_SLACK_MS: u64 = 100;
 pub(crate) enum Event {
     /// A record's outcome. A record with an error is `Waiting` again. `letter`: it is a dead
     /// letter, and why.
-    Report { place: Place, topic: TopicIndex, partition: i32, code: Code, letter: Option<Failed> },
+    Report {
+        mark: Mark,
+        partition: i32,
+        code: Code,
+        letter: Option<Failed>,
+        place: Place,
+        bytes: usize,
+    },
     /// The client is unusable from now on.
     Fatal(String),
-    /// Something is wrong with a broker or all of them.
-    Trouble(String),
+    /// Something is wrong with a broker, or all of them are down.
+    Trouble { text: String, all_down: bool },
     /// A line of its log; `level` is syslog's severity.
     Log { level: i32, text: String },
+    /// Its statistics, as JSON.
+    Statistics(String),
 }
 
 /// A batch that is out, and how many of its records are with librdkafka.
@@ -291,20 +301,31 @@ impl Flight {
         let (seats, letters_waiting) = (&mut self.seats, &mut self.letters_waiting);
         self.client.poll(events_max, |told| {
             let event = match told {
-                Told::Report { place, partition, code } => {
+                Told::Report { place, partition, code, at } => {
                     let Some(seat) = seats.get_mut(place.slot).and_then(Option::as_mut) else {
                         return;
                     };
                     let (topic, letter) = seat.report(place.item, partition, code);
                     *letters_waiting += usize::from(letter.is_some() && code != NO_ERROR);
-                    Event::Report { place, topic, partition, code, letter }
+                    let index = seat.record_of(place.item);
+                    let batch = &seat.batch;
+                    let (read_us, listener) = (batch.read_us(index), batch.listener(index));
+                    let mark = Mark { slot: place.slot, topic, read_us, listener, at };
+                    let bytes = batch.record_bytes(index);
+                    Event::Report { mark, partition, code, letter, place, bytes }
                 }
                 Told::Fatal(why) => Event::Fatal(why),
-                Told::Trouble(text) => Event::Trouble(text),
+                Told::Trouble { text, all_down } => Event::Trouble { text, all_down },
                 Told::Log { level, text } => Event::Log { level, text },
+                Told::Statistics(json) => Event::Statistics(json),
             };
             on_event(event);
         })
+    }
+
+    /// True once a broker has told of its cluster.
+    pub(crate) fn has_met_cluster(&self) -> bool {
+        self.client.has_met_cluster()
     }
 
     /// Takes back what is queued and not on its way to a broker; with `in_flight` also what is
@@ -325,6 +346,14 @@ impl Seat {
 
     fn bound(&self, index: usize) -> Option<i32> {
         self.bound.get(index).copied().filter(|&partition| partition >= 0)
+    }
+
+    /// The record that is meant, or that the letter is made of.
+    fn record_of(&self, item: Item) -> usize {
+        match item {
+            Item::Record(index) => index,
+            Item::Letter(at) => self.letters.get(at).map_or(0, |letter| letter.index),
+        }
     }
 
     /// Notes a report. Gives the topic that it was sent to and, of a dead letter, why it is one.

@@ -190,6 +190,7 @@ impl Shard {
         };
         self.flight.give_up(place);
         self.settings.counters.failed[reason as usize].add(1);
+        self.settings.count_topic(topic, |topic| topic.failed.add(1));
         self.desk.settle(place.slot);
         let name = self.topic_name(topic);
         self.settings.say(

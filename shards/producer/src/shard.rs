@@ -14,7 +14,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use corndog_pipeline::batch::{Batch, Delivery};
 use corndog_pipeline::control::{Arrival, Level, Notice, Phase, PhaseCell};
-use corndog_pipeline::counters::{Failed, ProducerCounters};
+use corndog_pipeline::counters::{Failed, ProducerCounters, Reach, TopicCounters};
+use corndog_pipeline::latency::Latencies;
 use corndog_pipeline::topics::{TopicIndex, TopicTable};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
@@ -63,6 +64,10 @@ pub struct ProducerSettings {
     pub phase: Arc<PhaseCell>,
     /// To the main thread.
     pub notices: Sender<Notice>,
+    /// Listeners, for latencies by their numbers.
+    pub listener_count: usize,
+    /// Latencies that the main thread asked for.
+    pub latencies: Sender<Box<Latencies>>,
 }
 
 /// Starts the shard's thread. Whether it is up, it says by a notice.
@@ -122,7 +127,7 @@ impl Shard {
                 settings.core, settings.cores_allowed
             ));
         }
-        let desk = Desk::new(settings.batches_max, topics_max);
+        let desk = Desk::new(settings.batches_max, topics_max, settings.listener_count);
         Ok(Shard {
             conf,
             flight,
@@ -177,6 +182,11 @@ impl Shard {
                 }
                 Arrival::Reports => self.is_woken.store(false, Ordering::Release),
                 Arrival::DeadLetter(topic) => self.dead_letter = topic,
+                Arrival::Latencies(empty) => {
+                    let filled = self.desk.recorder.swap(empty);
+                    // Full: the main thread has not taken the last ones, and never asks before.
+                    let _ = self.settings.latencies.try_send(filled);
+                }
                 Arrival::Closed => self.is_closed = true,
             }
             if batches >= TURN_BATCHES_MAX {
@@ -191,6 +201,14 @@ impl Shard {
         self.settings.counters.taken.add(record_count as u64);
         let slot = self.flight.board(batch).expect("there is a seat for every batch");
         self.desk.board(slot, record_count);
+        if let Some(batch) = self.flight.batch(slot) {
+            self.desk.recorder.board(slot, batch, now);
+            for chain in 0..batch.chain_count() {
+                let records = batch.chain_record_count(chain) as u64;
+                self.settings
+                    .count_topic(batch.chain_topic(chain), |topic| topic.taken.add(records));
+            }
+        }
         self.order.push_back(slot);
         self.produce(slot, None, now);
     }
@@ -239,21 +257,27 @@ impl Shard {
         let has_more = self.flight.poll(TURN_EVENTS_MAX, |event| match desk.take(event) {
             None | Some(Event::Report { .. }) => {}
             Some(Event::Fatal(why)) => fatal = Some(why),
-            Some(Event::Trouble(text)) => {
+            Some(Event::Trouble { text, all_down }) => {
                 trouble = true;
+                if all_down {
+                    settings.counters.reach.set(Reach::Down as u64);
+                }
                 settings.say(Level::Warn, "kafka", format!("Kafka: {text}"));
             }
             Some(Event::Log { level, text }) => {
                 let level = if level <= 4 { Level::Warn } else { Level::Info };
                 settings.say(level, "librdkafka", format!("librdkafka: {text}"));
             }
+            Some(Event::Statistics(json)) => settings.tell(Notice::Statistics(json)),
         });
         if has_more && !self.is_woken.swap(true, Ordering::AcqRel) {
             // The queue is not empty, so librdkafka will not call again: wake ourselves.
             let _ = self.settings.inbox_sender.try_send(Arrival::Reports);
         }
         self.is_troubled |= trouble;
-        if self.desk.publish(&self.settings.counters) > 0 && self.is_troubled && !trouble {
+        let delivered = self.desk.publish(&self.settings.counters);
+        self.note_reach(delivered > 0);
+        if delivered > 0 && self.is_troubled && !trouble {
             self.is_troubled = false;
             self.settings.say(Level::Info, "kafka", "Kafka takes records again".into());
         }
@@ -264,6 +288,19 @@ impl Shard {
                 format!("librdkafka gave up ({why}); making a new client and sending again what is not acknowledged"),
             );
             self.start_rebuild(Instant::now(), true, self.conf.batch_size);
+        }
+    }
+
+    /// Whether Kafka answers: it has just delivered, or told of its cluster for the first time.
+    fn note_reach(&self, has_delivered: bool) {
+        let reach = &self.settings.counters.reach;
+        let is_up = match Reach::of(reach) {
+            Reach::Up => false,
+            Reach::Unknown => has_delivered || self.flight.has_met_cluster(),
+            Reach::Down => has_delivered,
+        };
+        if is_up {
+            reach.set(Reach::Up as u64);
         }
     }
 
@@ -298,7 +335,7 @@ impl Shard {
                     self.settings.counters.taken.add(batch.record_count() as u64);
                     failed.add(batch.record_count() as u64);
                 }
-                Arrival::Reports | Arrival::DeadLetter(_) => {}
+                Arrival::Reports | Arrival::DeadLetter(_) | Arrival::Latencies(_) => {}
                 Arrival::Closed => self.is_closed = true,
             }
         }
@@ -341,8 +378,18 @@ pub(crate) fn waker(
 
 impl ProducerSettings {
     pub(crate) fn say(&self, level: Level, kind: &'static str, text: String) {
+        self.tell(Notice::Said { level, kind, text });
+    }
+
+    pub(crate) fn tell(&self, notice: Notice) {
         // Where the main thread does not keep up, a line of log is lost and nothing else.
-        let _ = self.notices.try_send(Notice::Said { level, kind, text });
+        let _ = self.notices.try_send(notice);
+    }
+
+    pub(crate) fn count_topic(&self, topic: TopicIndex, count: impl FnOnce(&TopicCounters)) {
+        if let Some(counters) = self.counters.topics.get(topic.index()) {
+            count(counters);
+        }
     }
 
     /// Lets this thread run on all allowed cores, for threads that inherit that.

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use corndog_pipeline::batch::{Batch, Delivery};
+use corndog_pipeline::batch::{Batch, Delivery, Receipt};
 use corndog_pipeline::control::{Arrival, Notice, Phase, PhaseCell};
 use corndog_pipeline::counters::{Failed, ProducerCounters};
+use corndog_pipeline::latency::Latencies;
 use corndog_pipeline::record::{HEADERS_BYTES_MAX, Origin, Record, push_header};
 use corndog_pipeline::topics::{TopicIndex, TopicTable};
 use corndog_producer::{ProducerSettings, spawn};
@@ -40,6 +41,7 @@ struct Rig {
     phase: Arc<PhaseCell>,
     thread: Option<JoinHandle<()>>,
     _notices: Receiver<Notice>,
+    measured: Receiver<Box<Latencies>>,
 }
 
 impl Rig {
@@ -57,7 +59,8 @@ impl Rig {
         let (inbox, taken) = bounded(BATCHES + 4);
         let (homes, home) = bounded(BATCHES);
         let (notices, heard) = bounded(1024);
-        let counters = Arc::new(ProducerCounters::default());
+        let (latencies, measured) = bounded(1);
+        let counters = Arc::new(ProducerCounters::new(topics.capacity()));
         let phase = Arc::new(PhaseCell::default());
         let cores = core_affinity::get_core_ids().unwrap();
         let servers = mock.bootstrap_servers();
@@ -76,11 +79,13 @@ impl Rig {
             counters: counters.clone(),
             phase: phase.clone(),
             notices,
+            listener_count: 1,
+            latencies,
         });
         assert!(matches!(heard.recv_timeout(LIMIT).unwrap(), Notice::Started));
         phase.advance(Phase::Running);
         let thread = Some(thread.unwrap());
-        Rig { mock, topics, inbox, home, counters, phase, thread, _notices: heard }
+        Rig { mock, topics, inbox, home, counters, phase, thread, _notices: heard, measured }
     }
 
     fn topic(&self, name: &str) -> TopicIndex {
@@ -100,8 +105,10 @@ impl Rig {
     fn batch(&self, records: &[Record<'_>], received: Timestamp) -> Batch {
         let mut batch = Batch::new(0, BATCH_BYTES, self.topics.capacity());
         for record in records {
-            assert!(batch.try_push(record, received));
+            let receipt = Receipt { read_at: Instant::now(), time: received, listener: 0 };
+            assert!(batch.try_push(record, &receipt));
         }
+        batch.seal(Instant::now());
         batch
     }
 
@@ -247,6 +254,27 @@ fn a_record_that_waited_has_the_time_of_its_receipt() {
     let times: Vec<i64> = rig.read("plain", 4).iter().map(time_of).collect();
     assert_eq!(times[..3], [received.as_millisecond(); 3]);
     assert_eq!(times[3], now.as_millisecond());
+    rig.stop();
+}
+
+#[test]
+fn latencies_are_of_the_records_that_kafka_acknowledged() {
+    let rig = Rig::start();
+    let records = [rig.record("plain", b"a"), rig.record("plain", b"b"), rig.record("other", b"c")];
+    let began = Instant::now();
+    rig.deliver(&records, Timestamp::now());
+    let us_max = began.elapsed().as_micros() as u64 + 1000;
+    rig.inbox.send(Arrival::Latencies(Box::new(Latencies::new(1)))).unwrap();
+    let measured = rig.measured.recv_timeout(LIMIT).expect("the producer answers");
+    // What librdkafka lingers is in it.
+    assert_eq!(measured.total.len(), 3);
+    assert!(measured.total.min() >= 40_000, "{} us", measured.total.min());
+    assert!(measured.total.max() <= us_max, "{} us", measured.total.max());
+    assert_eq!(measured.listeners[0].len(), 3);
+    assert_eq!(measured.topics.iter().map(|(_, of)| of.len()).collect::<Vec<_>>(), [2, 1]);
+    let plain = &rig.counters.topics[rig.topic("plain").index()];
+    let counts = [&plain.taken, &plain.delivered, &plain.failed, &plain.bytes].map(|of| of.value());
+    assert_eq!(counts, [2, 2, 0, 2]);
     rig.stop();
 }
 

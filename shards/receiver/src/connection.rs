@@ -165,8 +165,8 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         let has_rest = (self.consumed < self.filled && !matches!(end, End::Foreign(_)))
             || matches!(end, End::NoCount);
         if has_rest {
-            counters.received.add(1);
-            counters.dropped[Dropped::Framing as usize].add(1);
+            let rest = self.rest();
+            self.shard.drop_message(Dropped::Framing, None, rest, &self.origin, self.now);
         }
         match end {
             End::Foreign(what) => self.shard.refuse_foreign(*what, &self.origin),
@@ -192,6 +192,12 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             }
             End::Broken(_) | End::Eof | End::Told(Order::Drain | Order::Refuse(_)) => {}
         }
+    }
+
+    /// The frame without an end.
+    fn rest(&self) -> &[u8] {
+        let bytes = if self.buffer.is_empty() { &self.rest } else { &self.buffer };
+        bytes.get(self.consumed..self.filled).unwrap_or_default()
     }
 
     /// Reads and takes frames until the connection ends.
@@ -253,7 +259,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         self.watch.read_at.set(self.now);
         self.filled += read;
         self.turn_bytes += read;
-        self.shard.counters().bytes_in.add(read as u64);
+        self.shard.count_bytes(self.origin.listener.index, read);
         if self.filled == self.buffer.len() {
             // There is more to read at once, and the others come first.
             self.turn_bytes = TURN_BYTES_MAX;

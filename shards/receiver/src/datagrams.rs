@@ -74,7 +74,7 @@ pub(crate) fn receive(shard: &Rc<Shard>, socket: OwnedFd, listen: Listen) {
         };
         or(told, inbox.receive_on()).await;
         inbox.receive_rest().await;
-        inbox.shard.leave(number);
+        inbox.shard.forget(number);
     })
     .detach();
 }
@@ -148,12 +148,14 @@ impl Inbox {
             };
             turn_datagrams += 1;
             turn_bytes += kept;
-            self.shard.counters().bytes_in.add(bytes as u64);
+            self.shard.count_bytes(self.listen.index, bytes);
             if self.listen.transport == Transport::Udp {
                 let Some(address) = address else { continue };
                 self.origin.set_address(address);
                 if !network::allows(&self.listen.allow, address.ip()) {
-                    self.shard.drop_datagram(Dropped::NotAllowed, &self.origin);
+                    let frame = &self.buffer[..kept];
+                    let (origin, now) = (&self.origin, self.now);
+                    self.shard.drop_message(Dropped::NotAllowed, None, frame, origin, now);
                     continue;
                 }
             }

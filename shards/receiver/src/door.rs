@@ -133,6 +133,8 @@ impl Porter {
             Err(why) => return self.say(Some(Refusal::For(why, too_many(why))), &origin),
         };
         counters.accepted.add(1);
+        let listener = self.listen.index;
+        counters.listeners[listener].accepted.add(1);
         let number = counters.accepted.value();
         let now = Instant::now();
         let watch = Rc::new(Watch::new(now));
@@ -143,8 +145,7 @@ impl Porter {
             let connection = Connection::new(shard.clone(), stream, visitor, &[]);
             glommio::spawn_local(async move {
                 connection.serve().await;
-                shard.counters().ended.add(1);
-                shard.leave(number);
+                shard.leave(number, listener);
             })
             .detach();
         } else {
@@ -152,8 +153,7 @@ impl Porter {
             let porter = self.clone();
             glommio::spawn_local(async move {
                 porter.open(stream, visitor, number).await;
-                shard.counters().ended.add(1);
-                shard.leave(number);
+                shard.leave(number, listener);
             })
             .detach();
         }

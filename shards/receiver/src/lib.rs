@@ -10,6 +10,7 @@ mod buffers;
 mod connection;
 mod datagrams;
 mod door;
+mod drops;
 mod foreign;
 mod gate;
 mod kick;

@@ -29,6 +29,7 @@ pub(crate) struct Origin {
 /// What all senders of a listener have in common.
 #[derive(Debug)]
 pub(crate) struct Reading {
+    pub(crate) index: usize,
     pub(crate) name: String,
     pub(crate) framing: Framing,
     pub(crate) dialect: Dialect,
@@ -39,6 +40,7 @@ pub(crate) struct Reading {
 impl Reading {
     pub(crate) fn of(listen: &Listen) -> Rc<Reading> {
         Rc::new(Reading {
+            index: listen.index,
             name: listen.name.clone(),
             framing: listen.framing,
             dialect: listen.dialect,
@@ -107,6 +109,7 @@ mod tests {
     #[test]
     fn the_peer_is_the_address_of_the_last_sender() {
         let listener = Rc::new(Reading {
+            index: 0,
             name: "l".to_owned(),
             framing: Framing::Auto,
             dialect: Dialect::Auto,

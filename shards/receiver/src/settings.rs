@@ -24,6 +24,8 @@ use crate::tls::TlsCell;
 /// One listener, as one shard has it.
 #[derive(Debug)]
 pub struct Listen {
+    /// Its number.
+    pub index: usize,
     /// Its name.
     pub name: String,
     /// How senders reach it.

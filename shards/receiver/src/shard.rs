@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use corndog_pipeline::batch::Batch;
+use corndog_pipeline::batch::{Batch, Receipt};
 use corndog_pipeline::control::{Arrival, Level, Notice, Phase};
 use corndog_pipeline::counters::{Closed, Dropped, ReceiverCounters, Refused};
 use corndog_pipeline::framing::Frame;
@@ -20,6 +20,7 @@ use corndog_pipeline::template::Context;
 use jiff::Timestamp;
 
 use crate::buffers::Buffers;
+use crate::drops::{self, Drops};
 use crate::foreign::Foreign;
 use crate::origin::Origin;
 use crate::pace::Pace;
@@ -80,6 +81,10 @@ pub(crate) struct Shard {
     pub(crate) starved: Signal,
     /// A batch was opened, so there is an age to watch.
     pub(crate) opened: Signal,
+    /// Since when somebody waits for an empty batch, as far as it is not counted yet.
+    starved_since: Cell<Option<Instant>>,
+    /// What was said of dropped messages.
+    drops: Drops,
 }
 
 impl Shard {
@@ -106,6 +111,8 @@ impl Shard {
             short: RefCell::default(),
             starved: Signal::default(),
             opened: Signal::default(),
+            starved_since: Cell::default(),
+            drops: Drops::default(),
         }
     }
 
@@ -153,8 +160,14 @@ impl Shard {
             credentials: origin.credentials.as_ref(),
         };
         let topics = &*self.settings.topics;
+        let receipt = Receipt { read_at: now, time, listener: listener.index as u8 };
+        let drop = |reason, rule: Option<usize>| {
+            let rule = rule.map(|rule| rules.rule_name(rule));
+            self.drop_message(reason, rule, frame.bytes, origin, now);
+            Taken::Done
+        };
         let verdict = match listener.oversize {
-            Oversize::Drop if frame.truncated => return self.dropped(Dropped::Oversize),
+            Oversize::Drop if frame.truncated => return drop(Dropped::Oversize, None),
             Oversize::DeadLetter if frame.truncated => {
                 rules.refuse(None, Dropped::Oversize, "", &message, &context, scratch)
             }
@@ -162,9 +175,12 @@ impl Shard {
         };
         let (rule, record, dead_letter) = match verdict {
             Verdict::Forward { rule, record, dead_letter } => (rule, record, dead_letter),
-            Verdict::Drop { reason, .. } => return self.dropped(reason),
+            Verdict::Drop { rule, reason } => {
+                scratch.count();
+                return drop(reason, rule);
+            }
         };
-        let (mut placed, mut dead_letter) = (self.place(pool, now, time, &record), dead_letter);
+        let (mut placed, mut dead_letter) = (self.place(pool, &receipt, &record), dead_letter);
         if placed == Placed::TooLarge && dead_letter.is_none() {
             let topic = topics.name(record.topic).unwrap_or_default();
             let reason = Dropped::Oversize;
@@ -172,20 +188,27 @@ impl Shard {
                 rules.refuse(rule, reason, topic, &message, &context, scratch)
             {
                 dead_letter = Some(reason);
-                placed = self.place(pool, now, time, &record);
+                placed = self.place(pool, &receipt, &record);
             }
         }
         match placed {
             Placed::Written => {}
-            Placed::TooLarge => return self.dropped(Dropped::Oversize),
+            Placed::TooLarge => {
+                scratch.count();
+                return drop(Dropped::Oversize, rule);
+            }
             Placed::NeedsBatch => {
                 scratch.take_back();
                 return Taken::NeedsBatch;
             }
         }
+        scratch.count();
         let counters = self.counters();
         counters.received.add(1);
-        counters.truncated.add(u64::from(frame.truncated));
+        counters.listeners[listener.index].received.add(1);
+        if frame.truncated {
+            counters.truncated.add(1);
+        }
         counters.forwarded.add(1);
         if let Some(reason) = dead_letter {
             counters.dead_lettered[reason as usize].add(1);
@@ -195,10 +218,10 @@ impl Shard {
 
     /// Writes one record into the open batch.
     #[inline]
-    fn place(&self, pool: &mut Pool, now: Instant, time: Timestamp, record: &Record<'_>) -> Placed {
+    fn place(&self, pool: &mut Pool, receipt: &Receipt, record: &Record<'_>) -> Placed {
         let lane = self.settings.topics.lane(record.topic);
         loop {
-            match pool.append(now, time, lane, record) {
+            match pool.append(receipt, lane, record) {
                 Append::Written => break,
                 Append::Sealed(batch) => self.send(batch),
                 Append::TooLarge => return Placed::TooLarge,
@@ -228,21 +251,37 @@ impl Shard {
         }
     }
 
-    /// Counts a datagram that is not taken, and says why.
-    pub(crate) fn drop_datagram(&self, reason: Dropped, origin: &Origin) {
-        self.dropped(reason);
-        self.warn("datagram_not_allowed", || {
-            format!("{origin}: dropped: its address is in none of the networks in allow")
-        });
+    /// Counts a message that becomes no record, and says which the first was.
+    pub(crate) fn drop_message(
+        &self,
+        reason: Dropped,
+        rule: Option<&str>,
+        frame: &[u8],
+        origin: &Origin,
+        now: Instant,
+    ) {
+        let counters = self.counters();
+        let listener = &counters.listeners[origin.listener.index];
+        counters.received.add(1);
+        listener.received.add(1);
+        counters.dropped[reason as usize].add(1);
+        listener.dropped.add(1);
+        let count = counters.dropped[reason as usize].value();
+        if let Some(others) = self.drops.is_told(reason, count, now) {
+            let level = drops::level(reason);
+            let text = || drops::describe(reason, rule, frame, origin, others);
+            self.note(|| Notice::Said { level, kind: drops::kind(reason), text: text() });
+        }
     }
 
-    fn dropped(&self, reason: Dropped) -> Taken {
-        self.counters().received.add(1);
-        self.counters().dropped[reason as usize].add(1);
-        Taken::Done
+    /// Counts what was read from a socket.
+    pub(crate) fn count_bytes(&self, listener: usize, bytes: usize) {
+        self.counters().bytes_in.add(bytes as u64);
+        self.counters().listeners[listener].bytes_in.add(bytes as u64);
     }
 
-    fn send(&self, batch: Batch) {
+    fn send(&self, mut batch: Batch) {
+        batch.seal(Instant::now());
         let sent = self.settings.outbox.try_send(Arrival::Batch(batch));
         // Full cannot be: the inbox has room for every batch. Closed: the producer has died, and
         // the main thread ends us.
@@ -257,6 +296,7 @@ impl Shard {
             has_come = true;
         }
         self.counters().batches_empty.set(pool.empty_count() as u64);
+        self.count_starved(pool.empty_count() == 0 && self.has_held());
         if has_come {
             // Whoever takes a batch home tells those that wait: the next look may find none.
             self.held.borrow_mut().drain(..).for_each(Waker::wake);
@@ -272,10 +312,22 @@ impl Shard {
                 return Poll::Ready(());
             }
             self.held.borrow_mut().push(context.waker().clone());
+            if self.starved_since.get().is_none() {
+                self.starved_since.set(Some(Instant::now()));
+            }
             self.starved.set();
             Poll::Pending
         })
         .await;
+    }
+
+    /// Counts the time in which somebody waited for a batch and none was empty, up to now.
+    fn count_starved(&self, is_starved: bool) {
+        let Some(since) = self.starved_since.take() else { return };
+        let now = Instant::now();
+        let starved_us = now.saturating_duration_since(since).as_micros() as u64;
+        self.counters().starved_us.add(starved_us);
+        self.starved_since.set(is_starved.then_some(now));
     }
 
     /// Waits until a connection has ended: its descriptor is free.
@@ -326,7 +378,15 @@ impl Shard {
         self.watches.borrow_mut().insert(number, watch);
     }
 
-    pub(crate) fn leave(&self, number: u64) {
+    /// A connection has ended.
+    pub(crate) fn leave(&self, number: u64, listener: usize) {
+        self.counters().ended.add(1);
+        self.counters().listeners[listener].ended.add(1);
+        self.forget(number);
+    }
+
+    /// What was entered is no more.
+    pub(crate) fn forget(&self, number: u64) {
         self.watches.borrow_mut().remove(&number);
         self.openings.borrow_mut().remove(&number);
         self.short.borrow_mut().drain(..).for_each(Waker::wake);
@@ -352,12 +412,14 @@ impl Shard {
     /// Counts a connection that is not let in, and says why.
     pub(crate) fn refuse(&self, why: Refused, origin: &Origin, text: impl FnOnce() -> String) {
         self.counters().refused[why as usize].add(1);
+        self.counters().listeners[origin.listener.index].refused.add(1);
         self.warn(why.name(), || format!("{origin}: {}", text()));
     }
 
     /// Counts a connection that speaks something else, and says what, of each peer.
     pub(crate) fn refuse_foreign(&self, what: Foreign, origin: &Origin) {
         self.counters().refused[Refused::Protocol as usize].add(1);
+        self.counters().listeners[origin.listener.index].refused.add(1);
         let kind = what.describe();
         let text = || format!("{origin}: refused: {kind}");
         self.note(|| Notice::OfPeer { kind, peer: origin.ip(), text: text() });

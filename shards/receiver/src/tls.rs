@@ -54,6 +54,8 @@ pub struct TlsConfig {
     pub(crate) server: Arc<ServerConfig>,
     /// Which clients may come in, as the server's verifier has it.
     pub(crate) client_names: Vec<ClientName>,
+    /// When its certificate, or the first of those between it and the CA, expires; seconds since 1970.
+    pub expires: i64,
 }
 
 /// What a listener's next connections use. Written by the main thread, read by its shards, under a
@@ -72,7 +74,8 @@ impl TlsCell {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
-    pub(crate) fn config(&self) -> Arc<TlsConfig> {
+    /// What is in force.
+    pub fn config(&self) -> Arc<TlsConfig> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -84,7 +87,7 @@ pub fn load(files: &TlsFiles, now: SystemTime) -> Result<Loaded, String> {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut warnings = Vec::new();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let certified = certified_key(files, &provider, now, &mut warnings)?;
+    let (certified, expires) = certified_key(files, &provider, now, &mut warnings)?;
     let versions: &[&SupportedProtocolVersion] = match files.min_version {
         MinVersion::Tls12 => &[&TLS13, &TLS12],
         MinVersion::Tls13 => &[&TLS13],
@@ -100,7 +103,8 @@ pub fn load(files: &TlsFiles, now: SystemTime) -> Result<Loaded, String> {
     let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    let config = TlsConfig { server: Arc::new(config), client_names: files.client_names.clone() };
+    let client_names = files.client_names.clone();
+    let config = TlsConfig { server: Arc::new(config), client_names, expires };
     Ok(Loaded { config: Arc::new(config), warnings })
 }
 
@@ -109,11 +113,13 @@ fn certified_key(
     provider: &CryptoProvider,
     now: Duration,
     warnings: &mut Vec<String>,
-) -> Result<CertifiedKey, String> {
+) -> Result<(CertifiedKey, i64), String> {
     let chain = certificates("cert", &files.cert)?;
+    let mut expires = i64::MAX;
     let wrong = |why: String| format!("tls.cert {:?}: {why}", files.cert);
     for (index, certificate) in chain.iter().enumerate() {
         let dates = Dates::of(certificate).map_err(wrong)?;
+        expires = expires.min(dates.not_after);
         match dates.refusal(now) {
             Some(why) if index == 0 => return Err(wrong(why)),
             Some(why) => warnings.push(wrong(format!("certificate {}: {why}", index + 1))),
@@ -135,7 +141,7 @@ fn certified_key(
             files.key, files.cert
         )
     })?;
-    Ok(certified)
+    Ok((certified, expires))
 }
 
 fn private_key(path: &Path, warnings: &mut Vec<String>) -> Result<PrivateKeyDer<'static>, String> {

@@ -1,0 +1,131 @@
+//! What is said of messages that become no record: the first of each reason, and then one each
+//! interval with how many there were besides.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use corndog_pipeline::control::Level;
+use corndog_pipeline::counters::Dropped;
+
+use crate::origin::Origin;
+
+/// Between two lines about one reason.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Bytes of a message that a line shows.
+const SHOWN_BYTES_MAX: usize = 200;
+
+/// What one shard has said.
+#[derive(Debug, Default)]
+pub(crate) struct Drops([Cell<Option<Told>>; Dropped::ALL.len()]);
+
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    at: Instant,
+    /// Messages dropped for this reason then.
+    count: u64,
+}
+
+impl Drops {
+    /// Whether the message dropped at `now`, the `count`th for this reason, is told of: how many
+    /// there were since the last that was.
+    #[inline]
+    pub(crate) fn is_told(&self, reason: Dropped, count: u64, now: Instant) -> Option<u64> {
+        let told = &self.0[reason as usize];
+        let before = match told.get() {
+            Some(last)
+                if is_intended(reason) || now.saturating_duration_since(last.at) < INTERVAL =>
+            {
+                return None;
+            }
+            Some(last) => last.count,
+            None => 0,
+        };
+        told.set(Some(Told { at: now, count }));
+        Some(count - before - 1)
+    }
+}
+
+/// True if the operator's rules ask for it: one line tells that they do.
+fn is_intended(reason: Dropped) -> bool {
+    matches!(reason, Dropped::Stopped | Dropped::Sampled)
+}
+
+pub(crate) fn level(reason: Dropped) -> Level {
+    if is_intended(reason) { Level::Info } else { Level::Warn }
+}
+
+/// The condition's name in the log.
+pub(crate) fn kind(reason: Dropped) -> &'static str {
+    match reason {
+        Dropped::Unmatched => "dropped_unmatched",
+        Dropped::Stopped => "dropped_stopped",
+        Dropped::Framing => "dropped_framing",
+        Dropped::Oversize => "dropped_oversize",
+        Dropped::TopicRefused => "dropped_topic_refused",
+        Dropped::MergeNotJson => "dropped_merge_not_json",
+        Dropped::Sampled => "dropped_sampled",
+        Dropped::NotAllowed => "dropped_not_allowed",
+    }
+}
+
+fn why(reason: Dropped) -> &'static str {
+    match reason {
+        Dropped::Unmatched => "no rule forwards it",
+        Dropped::Stopped => "a stop, as it is meant to; not told again",
+        Dropped::Framing => "it has no end",
+        Dropped::Oversize => "it, or what the rules make of it, is too long",
+        Dropped::TopicRefused => {
+            "its topic is illegal, not in topics.allow, or one more than topics.distinct"
+        }
+        Dropped::MergeNotJson => "a merge into what is no JSON object",
+        Dropped::Sampled => "left out by a sample, as it is meant to; not told again",
+        Dropped::NotAllowed => "its address is in none of the networks in allow",
+    }
+}
+
+/// The line: who sent it, why, which rule, and how it begins.
+pub(crate) fn describe(
+    reason: Dropped,
+    rule: Option<&str>,
+    frame: &[u8],
+    origin: &Origin,
+    others: u64,
+) -> String {
+    let mut line = format!("{origin}: dropped ({}): {}", reason.name(), why(reason));
+    if let Some(rule) = rule {
+        line.push_str(&format!("; rule {rule:?}"));
+    }
+    let shown = &frame[..frame.len().min(SHOWN_BYTES_MAX)];
+    line.push_str(&format!("; \"{}\"", shown.escape_ascii()));
+    if shown.len() < frame.len() {
+        line.push_str(&format!(" and {} bytes more", frame.len() - shown.len()));
+    }
+    if others > 0 {
+        line.push_str(&format!("; {others} others since the last such line"));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_told_and_then_one_each_interval() {
+        let drops = Drops::default();
+        let start = Instant::now();
+        assert_eq!(drops.is_told(Dropped::Unmatched, 1, start), Some(0));
+        assert_eq!(drops.is_told(Dropped::Unmatched, 2, start), None);
+        assert_eq!(drops.is_told(Dropped::Oversize, 1, start), Some(0));
+        assert_eq!(drops.is_told(Dropped::Unmatched, 9, start + INTERVAL), Some(7));
+        assert_eq!(drops.is_told(Dropped::Stopped, 5, start), Some(4));
+        assert_eq!(drops.is_told(Dropped::Stopped, 9, start + INTERVAL * 9), None);
+    }
+
+    #[test]
+    fn every_reason_has_a_kind_with_its_name() {
+        for reason in Dropped::ALL {
+            assert_eq!(kind(reason), format!("dropped_{}", reason.name()));
+        }
+    }
+}
