@@ -1,0 +1,201 @@
+//! Connections of the status server: few, short, and answered one after the other at a bounded rate,
+//! so that whoever looks, or pretends to, takes nothing from the shards.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::answers::{Answer, Asked, CONTENT_SECURITY_POLICY, text};
+use crate::figures::Status;
+
+/// Connections at once. One more, and the oldest is closed: an honest one takes milliseconds.
+const CONNECTIONS_MAX: usize = 32;
+/// From the start of a request to the end of its header.
+const HEADER_TIME_MAX: Duration = Duration::from_secs(2);
+/// Of a connection: a client that reads slowly, or never, is closed then.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(15);
+/// Bytes of a request's header, and fields in it.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+const HEADER_FIELDS_MAX: usize = 64;
+/// Answers in a second, and how many at once before that: rendering one takes up to milliseconds.
+const ANSWERS_PER_SECOND: u32 = 50;
+const ANSWERS_AT_ONCE: u32 = 20;
+/// Connections accepted in a second, and at once.
+const ACCEPTS_PER_SECOND: u32 = 200;
+const ACCEPTS_AT_ONCE: u32 = 50;
+/// After accept failed: descriptors are short.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Binds the server's socket.
+///
+/// Errors: one sentence.
+pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, String> {
+    let bound = std::net::TcpListener::bind(address);
+    let listener = bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|why| {
+        format!(
+            "status.address: {address} cannot be had: {why}; give a free one, or \"\" for no status server"
+        )
+    })
+}
+
+/// What all connections share.
+pub struct Server {
+    answer: Box<dyn Fn(Asked<'_>) -> Answer>,
+    answers: Pace,
+    accepts: Pace,
+    /// The oldest first.
+    open: RefCell<VecDeque<(u64, AbortHandle)>>,
+    requests: Cell<u64>,
+    refused: Cell<u64>,
+    closed: Cell<u64>,
+}
+
+impl Server {
+    /// One that answers so.
+    pub fn new(answer: impl Fn(Asked<'_>) -> Answer + 'static) -> Server {
+        Server {
+            answer: Box::new(answer),
+            answers: Pace::new(ANSWERS_PER_SECOND, ANSWERS_AT_ONCE),
+            accepts: Pace::new(ACCEPTS_PER_SECOND, ACCEPTS_AT_ONCE),
+            open: RefCell::default(),
+            requests: Cell::default(),
+            refused: Cell::default(),
+            closed: Cell::default(),
+        }
+    }
+
+    /// What it counted.
+    pub fn status(&self) -> Status {
+        Status {
+            requests: self.requests.get(),
+            refused: self.refused.get(),
+            closed: self.closed.get(),
+        }
+    }
+
+    /// Serves whoever connects, without end.
+    pub async fn serve(self: Rc<Self>, listener: TcpListener) {
+        for number in 0.. {
+            self.accepts.turn().await;
+            match listener.accept().await {
+                Ok((stream, _)) => self.admit(number, stream),
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    fn admit(self: &Rc<Self>, number: u64, stream: TcpStream) {
+        let server = self.clone();
+        let task = tokio::task::spawn_local(async move {
+            if timeout(CONNECTION_TIME_MAX, server.clone().talk(stream)).await.is_err() {
+                add(&server.closed);
+            }
+            server.open.borrow_mut().retain(|(open, _)| *open != number);
+        });
+        let mut open = self.open.borrow_mut();
+        open.push_back((number, task.abort_handle()));
+        if open.len() > CONNECTIONS_MAX
+            && let Some((_, oldest)) = open.pop_front()
+        {
+            oldest.abort();
+            add(&self.refused);
+        }
+    }
+
+    /// Answers one connection's requests.
+    async fn talk(self: Rc<Self>, stream: TcpStream) {
+        let server = self.clone();
+        let service = service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.respond(&request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME_MAX)
+            .max_buf_size(HEADER_BYTES_MAX)
+            .max_headers(HEADER_FIELDS_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        if connection.await.is_err() {
+            // Too slow, too long, not HTTP, or gone.
+            add(&self.closed);
+        }
+    }
+
+    async fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        self.answers.turn().await;
+        add(&self.requests);
+        let answer = match *request.method() {
+            Method::GET | Method::HEAD => {
+                let accept = request.headers().get(header::ACCEPT);
+                let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+                let wants_html = accept.contains("text/html");
+                (self.answer)(Asked { path: request.uri().path(), wants_html })
+            }
+            _ => text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD alone\n".to_owned()),
+        };
+        response(answer)
+    }
+}
+
+fn response(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    let mut set = |name, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
+    };
+    set(header::CONTENT_TYPE, answer.media_type);
+    set(header::CACHE_CONTROL, "no-store");
+    set(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "no-referrer");
+    if answer.status == StatusCode::METHOD_NOT_ALLOWED {
+        set(header::ALLOW, "GET, HEAD");
+        set(header::CONNECTION, "close");
+    }
+    response
+}
+
+fn add(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
+}
+
+/// So many turns in a second; whoever comes too early waits, in the order of coming.
+struct Pace {
+    each: Duration,
+    ahead: Duration,
+    /// When the next turn would be, if no turn was ever saved up.
+    next: Cell<Instant>,
+}
+
+impl Pace {
+    fn new(per_second: u32, at_once: u32) -> Pace {
+        let each = Duration::from_secs(1) / per_second;
+        Pace { each, ahead: each * at_once, next: Cell::new(Instant::now()) }
+    }
+
+    async fn turn(&self) {
+        let now = Instant::now();
+        let oldest = now.checked_sub(self.ahead).unwrap_or(now);
+        let turn = self.next.get().max(oldest);
+        self.next.set(turn + self.each);
+        if turn > now {
+            sleep_until(turn).await;
+        }
+    }
+}
