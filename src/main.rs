@@ -22,6 +22,7 @@ mod run;
 mod running;
 mod signals;
 mod statistics;
+mod statsd;
 mod status;
 mod trial;
 
