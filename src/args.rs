@@ -28,6 +28,13 @@ pub enum Command {
         /// hotdog's file.
         file: String,
     },
+    /// Show how a running corndog is.
+    Top {
+        /// Its status server's.
+        address: String,
+        /// As text, and end.
+        is_once: bool,
+    },
 }
 
 /// What `corndog test` was asked for.
@@ -78,7 +85,8 @@ impl std::str::FromStr for LogFormat {
     error_code(0, "done"),
     error_code(
         1,
-        "died, or could not deliver everything before it stopped; a case of test failed"
+        "died, or could not deliver everything before it stopped; a case of test failed; nothing \
+         answers top"
     ),
     error_code(2, "refused to start: the command line or the configuration is wrong")
 )]
@@ -94,6 +102,7 @@ enum Verb {
     Check(Check),
     Test(Test),
     Import(Import),
+    Top(Top),
 }
 
 /// Forward until SIGTERM or SIGINT; then deliver what was received, and print the ledger.
@@ -187,6 +196,33 @@ struct Import {
     file: String,
 }
 
+/// Show how a running corndog is, live in the terminal: rates, latency, ledger, shards, and what
+/// each listener, rule, topic and broker does. It asks the status server, once a second.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "top",
+    example = "corndog top\n\
+               corndog top --status 10.0.0.7:8585\n\
+               corndog top --once | grep lost",
+    note = "q quits, ? shows all keys. Where stdout is no terminal it is as with --once. Programs\n\
+            read the same as JSON: curl http://127.0.0.1:8585/stats. Exit code 1 when --once gets\n\
+            no answer."
+)]
+struct Top {
+    /// host:port of the status server: the configuration's [status] address (default
+    /// 127.0.0.1:8585)
+    #[argh(option, default = "STATUS_ADDRESS.to_owned()", arg_name = "address")]
+    status: String,
+
+    /// print it as plain text, and end
+    #[argh(switch)]
+    once: bool,
+}
+
+/// Where `[status] address` is unless it is configured.
+const STATUS_ADDRESS: &str = "127.0.0.1:8585";
+
 /// What `-` is called while argh reads the words, which takes a dash for an option. No file has
 /// such a name.
 const STANDARD_INPUT: &str = "\0";
@@ -260,6 +296,7 @@ fn read(words: &[String]) -> Result<Command, Stop> {
                 .collect(),
         }),
         Verb::Import(import) => Command::Import { file: import.file },
+        Verb::Top(top) => Command::Top { address: top.status, is_once: top.once },
     })
 }
 
@@ -318,6 +355,10 @@ mod tests {
         );
         let file = "hotdog.yml".to_owned();
         assert_eq!(words("import hotdog.yml"), Ok(Command::Import { file }));
+        let top =
+            |address: &str, is_once| Ok(Command::Top { address: address.to_owned(), is_once });
+        assert_eq!(words("top"), top("127.0.0.1:8585", false));
+        assert_eq!(words("top --once --status [::1]:9000"), top("[::1]:9000", true));
     }
 
     #[test]
@@ -330,6 +371,7 @@ mod tests {
                 .contains("corndog test -c config.toml --cases cases.toml --listen tls")
         );
         assert!(asked("import --help").contains("corndog import hotdog.yml > config.toml"));
+        assert!(asked("top --help").contains("corndog top --once | grep lost"));
         assert!(asked("help").contains("Commands:"));
     }
 

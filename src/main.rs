@@ -24,6 +24,7 @@ mod signals;
 mod statistics;
 mod statsd;
 mod status;
+mod top;
 mod trial;
 
 use std::process::ExitCode;
@@ -42,5 +43,6 @@ fn main() -> ExitCode {
         args::Command::Check { config } => run::check(config.as_deref()),
         args::Command::Test(args) => trial::test(&args),
         args::Command::Import { file } => import::import(&file),
+        args::Command::Top { address, is_once } => top::top(&address, is_once),
     }
 }
