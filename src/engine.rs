@@ -303,6 +303,8 @@ impl Engine {
             ("[shards]", old.cores != new.cores),
             ("[batches]", old.batches != new.batches),
             ("[[listen]]", !listens_alike(&old.listen, &new.listen)),
+            ("[status]", old.status != new.status),
+            ("[statsd]", old.statsd != new.statsd),
             ("[kafka] embedded or conf", {
                 (old.kafka.embedded, &old.kafka.conf) != (new.kafka.embedded, &new.kafka.conf)
             }),

@@ -7,6 +7,7 @@ use corndog_pipeline::topics::RELOADED_TOPICS_MAX;
 
 use crate::config::Settings;
 use crate::engine::MADE_TOPICS_MIN;
+use crate::status;
 
 /// What librdkafka allocates for a record in flight, beside its bytes, which it reads in place:
 /// its message (about 190 bytes), its share of a request's headers and segments, malloc's own.
@@ -27,6 +28,8 @@ pub struct MemorySum {
     pub connections: usize,
     /// The rules' caches and buffers on all receivers.
     pub rules: usize,
+    /// What the status server has rendered and not sent yet.
+    pub status: usize,
     /// The program itself.
     pub base: usize,
 }
@@ -53,20 +56,27 @@ impl MemorySum {
             connections: settings.limits.connections * buffer_max,
             // At a reload there are the old ones and the new.
             rules: 2 * receivers * rules.scratch_bytes_max(),
+            status: settings.status.map_or(0, |_| status::MEMORY_BYTES_MAX),
             base: BASE_BYTES,
         }
     }
 
     /// The sum.
     pub fn total(&self) -> usize {
-        self.records + self.tables + self.librdkafka + self.connections + self.rules + self.base
+        self.records
+            + self.tables
+            + self.librdkafka
+            + self.connections
+            + self.rules
+            + self.status
+            + self.base
     }
 
     /// It in words.
     pub fn describe(&self, settings: &Settings) -> String {
         format!(
             "memory at most {} MiB: records {} MiB ({} receivers x {} batches x {} KiB), their tables {} \
-             MiB, librdkafka {} MiB, connections {} MiB ({} x {} KiB), rules {} MiB, the program {} MiB",
+             MiB, librdkafka {} MiB, connections {} MiB ({} x {} KiB), rules {} MiB, status {} MiB, the program {} MiB",
             mib(self.total()),
             mib(self.records),
             settings.cores.receivers.len(),
@@ -78,6 +88,7 @@ impl MemorySum {
             settings.limits.connections,
             self.connections / settings.limits.connections / 1024,
             mib(self.rules),
+            mib(self.status),
             mib(self.base),
         )
     }

@@ -51,7 +51,12 @@ pub fn run(file: Option<&str>, format: LogFormat) -> ExitCode {
         Report::new(format).say(Level::Error, &format!("a bug in corndog: {text}"));
     }));
     match start(file, &report) {
-        Ok((runtime, started, signals)) => Running::new(started, report).serve(&runtime, signals),
+        Ok((runtime, started, signals)) => {
+            let code = Running::new(started, report).serve(&runtime, signals);
+            // A name that is still being resolved holds nobody up.
+            runtime.shutdown_background();
+            code
+        }
         Err(sentences) => {
             sentences.iter().for_each(|sentence| report.say(Level::Error, sentence));
             ExitCode::from(EXIT_REFUSED)

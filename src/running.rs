@@ -4,9 +4,11 @@
 use std::cell::RefCell;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::{Level, Notice};
+use futures_lite::future::or;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
@@ -19,6 +21,7 @@ use crate::reload::{Answer, Reloader};
 use crate::report::Report;
 use crate::signals::{Request, Signals};
 use crate::statistics;
+use crate::statsd::Statsd;
 use crate::status::{Latencies, Server, answer};
 
 /// A line of statistics comes this often.
@@ -98,19 +101,22 @@ impl Running {
     /// Runs until all shards have ended; the exit code.
     pub fn serve(mut self, runtime: &Runtime, mut signals: Signals) -> ExitCode {
         let status = self.status.take();
+        let statsd = self.engine.settings().statsd.clone().map(Statsd::new);
         let running = Rc::new(RefCell::new(self));
         let tasks = LocalSet::new();
         tasks.block_on(runtime, async {
             if let Some(listener) = status {
                 serve_status(listener, &running);
             }
-            loop {
-                // Nothing is borrowed while others have their turn.
-                let turn = running.borrow_mut().turn();
-                let Some(tick) = turn else { break };
-                if let Ok(request) = tokio::time::timeout(tick, signals.next()).await {
-                    running.borrow_mut().take(request);
+            match statsd {
+                Some(mut statsd) => {
+                    or(run_turns(&running, &mut signals), send_metrics(&running, &mut statsd))
+                        .await;
+                    // What moved since the last interval; what of it fails is over with the run.
+                    let figures = Arc::new(running.borrow().figures(Status::default()));
+                    let _ = statsd.send(&figures).await;
                 }
+                None => run_turns(&running, &mut signals).await,
             }
         });
         // Connections end where they are; they hold what is closed next.
@@ -298,6 +304,25 @@ impl Running {
             stages: stages.collect(),
         }
     }
+}
+
+/// Turn after turn, until all is over.
+async fn run_turns(running: &RefCell<Running>, signals: &mut Signals) {
+    loop {
+        // Nothing is borrowed while others have their turn.
+        let turn = running.borrow_mut().turn();
+        let Some(tick) = turn else { return };
+        if let Ok(request) = tokio::time::timeout(tick, signals.next()).await {
+            running.borrow_mut().take(request);
+        }
+    }
+}
+
+/// Sends metrics to statsd, without end.
+async fn send_metrics(running: &RefCell<Running>, statsd: &mut Statsd) {
+    let figures = || Arc::new(running.borrow().figures(Status::default()));
+    let say = |level, kind, text: String| running.borrow_mut().report.say_once(level, kind, &text);
+    statsd.run(figures, say).await;
 }
 
 /// Answers whoever connects, as long as the tasks run.

@@ -14,4 +14,4 @@ mod server;
 
 pub use answers::answer;
 pub use metrics::Latencies;
-pub use server::{Server, bind};
+pub use server::{MEMORY_BYTES_MAX, Server, bind};

@@ -9,7 +9,7 @@ use cadence::prelude::*;
 use cadence::{BufferedSpyMetricSink, StatsdClient};
 use std::collections::BTreeMap;
 
-use crate::figures::{Figures, Shard};
+use crate::figures::Figures;
 
 /// Of one packet, so that it crosses an Ethernet with IPv6 and UDP headers whole.
 pub const PACKET_BYTES_MAX: usize = 1432;
@@ -230,6 +230,7 @@ fn at(curve: &[(f64, u64)], percentile: f64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::Shard;
     use crate::figures::{Listener, Topic};
     use serde_json::{Map, Value, json};
 

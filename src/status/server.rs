@@ -23,7 +23,11 @@ use super::answers::{Answer, Asked, CONTENT_SECURITY_POLICY, text};
 use crate::figures::Status;
 
 /// Connections at once. One more, and the oldest is closed: an honest one takes milliseconds.
-const CONNECTIONS_MAX: usize = 32;
+const CONNECTIONS_MAX: usize = 16;
+/// Bytes of a page: 1,000 topics with names of the longest kind.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+/// What all connections may hold.
+pub const MEMORY_BYTES_MAX: usize = CONNECTIONS_MAX * PAGE_BYTES_MAX;
 /// From the start of a request to the end of its header.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(2);
 /// Of a connection: a client that reads slowly, or never, is closed then.
