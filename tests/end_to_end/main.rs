@@ -29,6 +29,7 @@ mod real_senders;
 mod reload;
 mod stage;
 mod starting;
+mod status;
 mod stopping;
 mod tls;
 mod tls_senders;

@@ -27,6 +27,7 @@ pub mod proxy;
 pub mod reader;
 pub mod secure;
 pub mod senders;
+pub mod status;
 pub mod time;
 
 pub use kafka::Kafka;
