@@ -21,10 +21,12 @@ const TOPICS_MAX: usize = 1000;
 const OTHER: &str = "__other__";
 /// Of a name below the prefix: the longest topic (249 bytes) behind ours fits.
 const NAME_BYTES_MAX: usize = 300;
-/// Beside the name: dots, colon, a number of 20 digits, type, LF.
-const LINE_BYTES_MORE: usize = 32;
+/// Beside the name: a dot, a colon, a number, type, sampling rate, LF.
+const LINE_BYTES_MORE: usize = 40;
 /// Values that stand for the latencies of an interval, evenly spaced among them.
 const LATENCIES: u64 = 20;
+/// A sampling rate has so many steps from 0 to 1, so that it is a short number.
+const RATE_STEPS: f64 = 1e9;
 
 /// The packets of what happened from `before` to `now`; at most 64 KiB in all.
 pub fn packets(prefix: &str, before: &Figures, now: &Figures) -> Vec<Vec<u8>> {
@@ -99,7 +101,7 @@ impl Lines {
             let quantile = |index| (index as f64 + 0.5) / sent as f64 * 100.0;
             let values = (0..sent).map(|index| at(&now.latency.last_curve, quantile(index)));
             // Each stands for so many: where a server counts timings, it counts all.
-            let rate = sent as f64 / count as f64;
+            let rate = (sent as f64 / count as f64 * RATE_STEPS).ceil() / RATE_STEPS;
             for value in values.flatten() {
                 self.time("kafka.producer.sent", value, rate);
             }
