@@ -101,18 +101,20 @@ impl Client {
         let brake = Box::<Brake>::default();
         // SAFETY: the brake is boxed and dropped after the client is destroyed.
         unsafe { brake.watch(&conf) };
-        // SAFETY: `conf` is alive; `rd_kafka_new` takes it over only where it succeeds, and only
-        // then it is forgotten here. `why` is as long as said. The queue is asked of a client that
-        // is not null. `on_report` is boxed and kept in the Client, which disables the callback
-        // before it lets go of it; `announce` gets exactly that pointer.
+        // SAFETY: `conf` is alive; `rd_kafka_new` takes it over where it succeeds. Where it fails
+        // late (no SASL user, no such CA file) it has freed the brake's interceptors in it, and to
+        // destroy it would free them twice: so it is forgotten in both cases, for some KiB at a
+        // refused start. `why` is as long as said. The queue is asked of a client that is not null.
+        // `on_report` is boxed and kept in the Client, which disables the callback before it lets
+        // go of it; `announce` gets exactly that pointer.
         unsafe {
             sys::rd_kafka_conf_set_events(conf.0, events as c_int);
             let kind = sys::rd_kafka_type_t::RD_KAFKA_PRODUCER;
             let rk = sys::rd_kafka_new(kind, conf.0, why.as_mut_ptr(), why.len());
+            std::mem::forget(conf);
             if rk.is_null() {
                 return Err(text_of(why.as_ptr()));
             }
-            std::mem::forget(conf);
             sys::rd_kafka_set_log_queue(rk, ptr::null_mut());
             let queue = sys::rd_kafka_queue_get_main(rk);
             let opaque = ptr::from_ref(&*on_report).cast_mut().cast();

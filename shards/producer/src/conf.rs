@@ -183,6 +183,18 @@ mod tests {
         assert_eq!(check(&user).expect("legal").len(), 2);
     }
 
+    /// librdkafka had freed the interceptors in the configuration already: the process died.
+    #[test]
+    fn what_librdkafka_refuses_late_is_a_sentence() {
+        for late in [
+            &[("security.protocol", "sasl_plaintext"), ("sasl.mechanism", "PLAIN")][..],
+            &[("security.protocol", "ssl"), ("ssl.ca.location", "/nonexistent/ca.pem")],
+        ] {
+            let refusals = check(&pairs(late)).expect_err("refused");
+            assert!(refusals[0].starts_with("kafka.conf: librdkafka refuses"), "{refusals:?}");
+        }
+    }
+
     #[test]
     fn every_mistake_is_named() {
         let user = pairs(&[("linger.mss", "5"), ("partitioner", "random"), ("acks", "x")]);
