@@ -114,7 +114,8 @@ enum Verb {
                KAFKA_BROKER=broker1:9092 CORNDOG_BATCHES__AGE=\"10 ms\" corndog run",
     note = "Records of the embedded Kafka go to stdout, the log to stderr. A second signal ends\n\
             at once. The environment wins over the file: KAFKA_BROKER, SASL_SCRAM_USERNAME,\n\
-            SASL_SCRAM_PASSWORD, and CORNDOG_<SECTION>__<KEY> for every key."
+            SASL_SCRAM_PASSWORD, and CORNDOG_<SECTION>__<KEY> for every key. CORNDOG_LOG, else\n\
+            RUST_LOG, says which lines the log has: CORNDOG_LOG=info,librdkafka=debug."
 )]
 struct Run {
     /// file to read; else $CORNDOG_CONFIG, ./config.toml, /etc/corndog/config.toml

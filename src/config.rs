@@ -10,7 +10,8 @@
 //! | `environment` | variables over the file |
 //! | `section` | reading a table key by key, noting mistakes |
 //! | `units`, `limits` | sizes and durations; every range with its reason |
-//! | `shards`, `listen`, `kafka`, `topics`, `rules`, `status`, `statsd` | the sections of those names |
+//! | `shards`, `listen`, `kafka`, `topics`, `rules` | the sections of those names |
+//! | `status`, `statsd` | where the program shows itself |
 //! | `tls` | a listener's certificates, by name; nothing is opened |
 //! | `actions`, `merge` | what a rule does; a TOML table as JSON |
 //! | `parts` | a rule with a mistake, part by part, to find the others |
@@ -36,7 +37,7 @@ mod units;
 
 pub use environment::environment;
 pub use file::{find_file, is_hotdog, read_file};
-pub use kafka::KafkaSettings;
+pub use kafka::{KafkaSettings, is_secret};
 pub use listen::ListenSettings;
 pub use rules::RulePlace;
 pub use statsd::StatsdSettings;

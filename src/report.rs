@@ -1,9 +1,24 @@
 //! The log: one line each on stderr, as text or as one JSON object. Written by the main thread
-//! alone; shards send notices, so that a stderr that nobody reads never holds up the data.
+//! alone; shards send notices, so that a stderr that nobody reads never holds up the data, and the
+//! main thread does not wait for it either: what cannot be written is left out and counted.
+//!
+//! | part | what it holds |
+//! | --- | --- |
+//! | `filter` | which lines the log has |
+//! | `lines` | a line as text, for journald, or as JSON |
+//! | `output` | stderr, without waiting long |
+//! | `secrets` | what no line may hold |
+//! | `last` | the last warning or error of each kind |
 
+mod filter;
+mod last;
+mod lines;
+mod output;
+mod secrets;
+
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::Stderr;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -11,24 +26,83 @@ use corndog_pipeline::control::Level;
 use serde_json::{Map, Value};
 
 use crate::args::LogFormat;
+use crate::config::KafkaSettings;
+use crate::figures::LastError;
+use filter::Filter;
+use last::Last;
+use lines::Form;
+use output::Output;
+use secrets::Secrets;
 
 /// One line per condition in this time; the others are counted.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Conditions that are remembered, those of each peer among them.
 const CONDITIONS_MAX: usize = 1024;
+/// How long a line waits for a reader of stderr, once; then none does until it is read again.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// The same for each landmark.
+const LANDMARK_PATIENCE: Duration = Duration::from_millis(500);
+/// Lines that others wait for: written whatever the filter says.
+const LANDMARKS: [&str; 3] = ["ready", "draining", "ledger"];
+/// The kind of a line about no condition.
+const ANY: &str = "corndog";
 
 /// Writes the log.
 #[derive(Debug)]
 pub struct Report {
-    format: LogFormat,
+    form: Form,
+    filter: Filter,
+    /// Of the thread that has it: never borrowed while somebody else is called.
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    stderr: Output<Stderr>,
+    /// Lines that nobody read, since the last that somebody did.
+    unread: u64,
     /// For each condition: when it was last written, and how many were left out since.
     conditions: HashMap<(&'static str, Option<IpAddr>), (Instant, u64)>,
+    last: Last,
+    secrets: Secrets,
 }
 
 impl Report {
-    /// A log in this format.
+    /// A log in this format, of whatever is no line of debugging.
     pub fn new(format: LogFormat) -> Report {
-        Report { format, conditions: HashMap::new() }
+        let form = match format {
+            LogFormat::Json => Form::Json,
+            LogFormat::Text if is_journal() => Form::Journal,
+            LogFormat::Text => Form::Text,
+        };
+        let state = State {
+            stderr: Output::new(std::io::stderr()),
+            unread: 0,
+            conditions: HashMap::new(),
+            last: Last::default(),
+            secrets: Secrets::default(),
+        };
+        Report { form, filter: Filter::default(), state: RefCell::new(state) }
+    }
+
+    /// A log in this format, of what the environment asks for.
+    ///
+    /// Errors: one sentence.
+    pub fn from_environment(format: LogFormat) -> Result<Report, String> {
+        Ok(Report { filter: Filter::from_environment()?, ..Report::new(format) })
+    }
+
+    /// From now on, no line shows these settings' secrets.
+    pub fn hide(&self, kafka: &KafkaSettings) {
+        let values = kafka.conf.iter().filter_map(|(key, value)| {
+            if crate::config::is_secret(key) { Some(value.clone()) } else { secrets::of_url(value) }
+        });
+        self.state.borrow_mut().secrets.add(values);
+    }
+
+    /// The last warning or error of each kind, the newest first; also where the log has no line.
+    pub fn last_errors(&self) -> Vec<LastError> {
+        self.state.borrow().last.list()
     }
 
     /// Writes a line.
@@ -38,122 +112,111 @@ impl Report {
 
     /// Writes a line with fields.
     pub fn say_with(&self, level: Level, message: &str, fields: Map<String, Value>) {
-        let time = format!("{:.6}", jiff::Timestamp::now());
-        let line = match self.format {
-            LogFormat::Text => text(&time, level, message, &fields),
-            LogFormat::Json => json(&time, level, message, fields),
-        };
-        // Nobody is left to be told that stderr is gone.
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        let message = self.note(level, ANY, message);
+        self.write(level, ANY, &message, fields);
     }
 
     /// Writes a line about a condition, unless it was written a short while ago.
-    pub fn say_once(&mut self, level: Level, kind: &'static str, message: &str) {
-        self.say_condition(level, (kind, None), message);
+    pub fn say_once(&self, level: Level, kind: &'static str, message: &str) {
+        let message = self.note(level, kind, message);
+        self.write_condition(level, (kind, None), &message);
     }
 
     /// Writes a line about one peer, unless it was written of that one a short while ago.
-    pub fn say_once_of(&mut self, kind: &'static str, peer: IpAddr, message: &str) {
-        if self.conditions.len() >= CONDITIONS_MAX {
-            self.conditions.retain(|_, (at, _)| at.elapsed() < INTERVAL);
-        }
-        // From too many peers at once: one line for all of them.
-        let peer = (self.conditions.len() < CONDITIONS_MAX).then_some(peer);
-        self.say_condition(Level::Warn, (kind, peer), message);
-    }
-
-    /// The last of each kind.
-    pub fn last_errors(&self) -> Vec<crate::figures::LastError> {
-        Vec::new()
+    pub fn say_once_of(&self, kind: &'static str, peer: IpAddr, message: &str) {
+        let message = self.note(Level::Warn, kind, message);
+        let peer = {
+            let conditions = &mut self.state.borrow_mut().conditions;
+            if conditions.len() >= CONDITIONS_MAX {
+                conditions.retain(|_, (at, _)| at.elapsed() < INTERVAL);
+            }
+            // From too many peers at once: one line for all of them.
+            (conditions.len() < CONDITIONS_MAX).then_some(peer)
+        };
+        self.write_condition(Level::Warn, (kind, peer), &message);
     }
 
     /// Writes how many lines of each kind were left out since the last of it.
-    pub fn say_left_out(&mut self) {
+    pub fn say_left_out(&self) {
         let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-        for ((kind, _), (_, left_out)) in self.conditions.drain().filter(|(_, (_, n))| *n > 0) {
+        let conditions = std::mem::take(&mut self.state.borrow_mut().conditions);
+        for ((kind, _), (_, left_out)) in conditions.into_iter().filter(|(_, (_, n))| *n > 0) {
             *kinds.entry(kind).or_default() += left_out;
         }
         for (kind, left_out) in kinds {
             let fields = Map::from_iter([("left_out".to_owned(), left_out.into())]);
-            self.say_with(Level::Warn, &format!("left out before the end: {kind}"), fields);
+            let message = format!("left out before the end: {kind}");
+            self.write(Level::Warn, kind, &message, fields);
         }
     }
 
-    fn say_condition(
-        &mut self,
+    /// Remembers a warning or error; returns what may be shown of the message.
+    fn note(&self, level: Level, kind: &str, message: &str) -> String {
+        let state = &mut *self.state.borrow_mut();
+        let message = state.secrets.hide(message).into_owned();
+        state.last.note(level, kind, &message);
+        message
+    }
+
+    fn write_condition(
+        &self,
         level: Level,
         condition: (&'static str, Option<IpAddr>),
         message: &str,
     ) {
+        // Whoever asks for these wants all of them.
+        if level == Level::Debug {
+            return self.write(level, condition.0, message, Map::new());
+        }
         let now = Instant::now();
-        let left_out = match self.conditions.get_mut(&condition) {
-            Some((at, left_out)) if now.duration_since(*at) < INTERVAL => {
-                *left_out += 1;
-                return;
-            }
-            Some((_, left_out)) => *left_out,
-            None => 0,
+        let left_out = {
+            let conditions = &mut self.state.borrow_mut().conditions;
+            let left_out = match conditions.get_mut(&condition) {
+                Some((at, left_out)) if now.duration_since(*at) < INTERVAL => {
+                    *left_out += 1;
+                    return;
+                }
+                Some((_, left_out)) => *left_out,
+                None => 0,
+            };
+            conditions.insert(condition, (now, 0));
+            left_out
         };
-        self.conditions.insert(condition, (now, 0));
         let mut fields = Map::new();
         if left_out > 0 {
             fields.insert("left_out".to_owned(), left_out.into());
         }
-        self.say_with(level, message, fields);
+        self.write(level, condition.0, message, fields);
     }
-}
 
-const fn name(level: Level) -> &'static str {
-    match level {
-        Level::Info => "INFO",
-        Level::Warn => "WARN",
-        Level::Error => "ERROR",
-    }
-}
-
-fn json(time: &str, level: Level, message: &str, fields: Map<String, Value>) -> String {
-    let mut line = Map::from_iter([
-        ("timestamp".to_owned(), time.into()),
-        ("level".to_owned(), name(level).into()),
-        ("message".to_owned(), message.into()),
-    ]);
-    line.extend(fields);
-    format!("{}\n", Value::Object(line))
-}
-
-fn text(time: &str, level: Level, message: &str, fields: &Map<String, Value>) -> String {
-    let mut line = format!("{time} {:5} {}", name(level), escape(message));
-    for (key, value) in fields {
-        match value {
-            Value::Object(inner) => {
-                for (inner_key, value) in inner {
-                    let _ = write!(line, " {key}.{inner_key}={value}");
-                }
-            }
-            value => {
-                let _ = write!(line, " {key}={value}");
+    fn write(&self, level: Level, kind: &str, message: &str, fields: Map<String, Value>) {
+        let is_landmark = LANDMARKS.contains(&message);
+        if !is_landmark && !self.filter.takes(level, kind, message) {
+            return;
+        }
+        let line = lines::line(self.form, level, message, fields);
+        let state = &mut *self.state.borrow_mut();
+        if state.unread > 0 {
+            let fields = Map::from_iter([("left_out".to_owned(), state.unread.into())]);
+            let message = "nobody read the log, so lines of it were left out";
+            let told = lines::line(self.form, Level::Warn, message, fields);
+            if state.stderr.write(&told, Duration::ZERO) {
+                state.unread = 0;
             }
         }
+        let is_written = match is_landmark {
+            true => state.stderr.write_patiently(&line, LANDMARK_PATIENCE),
+            false => state.stderr.write(&line, PATIENCE),
+        };
+        state.unread += u64::from(!is_written);
     }
-    line.push('\n');
-    line
 }
 
-/// Where the lines begin that show a place in a pattern or a template (`caret::under`).
-const SHOWN: &str = "\n    ";
-
-/// One line stays one line, whatever is in it; but for lines that show a place: indented, they
-/// pass for no line of the log's own.
-fn escape(message: &str) -> String {
-    let mut escaped = String::with_capacity(message.len());
-    for (at, character) in message.char_indices() {
-        if character.is_control() && !message[at..].starts_with(SHOWN) {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
+/// Whether stderr is journald's stream: `JOURNAL_STREAM` is its device and inode (sd-daemon(3)).
+fn is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stat) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
 
 #[cfg(test)]
@@ -161,23 +224,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_cannot_break_a_line() {
-        let line = text("t", Level::Warn, "a\nb\u{1b}[0m", &Map::new());
-        assert_eq!(line, "t WARN  a\\nb\\u{1b}[0m\n");
-        let line = text("t", Level::Error, "no group\n    a(b\n     ^", &Map::new());
-        assert_eq!(line, "t ERROR no group\n    a(b\n     ^\n");
-    }
-
-    #[test]
-    fn fields_are_flattened_in_text_and_nested_in_json() {
-        let fields = Map::from_iter([
-            ("n".to_owned(), 1.into()),
-            ("dropped".to_owned(), Value::Object(Map::from_iter([("x".to_owned(), 2.into())]))),
-        ]);
-        assert_eq!(text("t", Level::Info, "m", &fields), "t INFO  m n=1 dropped.x=2\n");
+    fn what_is_left_out_of_the_log_is_remembered_and_counted() {
+        let report = Report { filter: Filter::default(), ..Report::new(LogFormat::Json) };
+        let peer = |number: u32| IpAddr::from(number.to_be_bytes());
+        let conf = [("sasl.password", "hunter2"), ("a.url", "https://u:hunter3@h")];
+        let conf = conf.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        report.hide(&KafkaSettings { embedded: false, topic: String::new(), conf });
+        for number in 0..5 {
+            report.say_once_of("refused", peer(number), &format!("peer {number}"));
+            report.say_once(Level::Error, "fatal", "hunter2, u:hunter3, https://u:p@h/");
+            report.say_once(Level::Info, "fine", "not an error");
+        }
+        report.say(Level::Warn, "by the way");
+        let last = report.last_errors();
+        let shown: Vec<_> = last
+            .iter()
+            .map(|last| (last.kind.as_str(), last.message.as_str(), last.count))
+            .collect();
         assert_eq!(
-            json("t", Level::Info, "m", fields),
-            "{\"timestamp\":\"t\",\"level\":\"INFO\",\"message\":\"m\",\"n\":1,\"dropped\":{\"x\":2}}\n"
+            shown,
+            [
+                ("corndog", "by the way", 1),
+                ("fatal", "(secret), u:(secret), https://(secret)@h/", 5),
+                ("refused", "peer 4", 5),
+            ]
         );
+        assert_eq!(last[1].level, "error");
     }
 }

@@ -23,8 +23,13 @@ const EXIT_REFUSED: u8 = 2;
 /// `corndog check`: what the configuration means, or every mistake in it.
 pub fn check(file: Option<&str>) -> ExitCode {
     let report = Report::new(LogFormat::Text);
+    if let Err(why) = Report::from_environment(LogFormat::Text) {
+        report.say(Level::Error, &why);
+        return ExitCode::from(EXIT_REFUSED);
+    }
     match plan(file, |_| {}) {
         Ok(plan) => {
+            report.hide(&plan.settings.kafka);
             plan.warnings.iter().for_each(|warning| report.say(Level::Warn, warning));
             let memory = MemorySum::new(&plan.settings, &plan.rules).describe(&plan.settings);
             print_line(&format!("{}: {}; {memory}", plan.path, plan.settings.summary()));
@@ -45,7 +50,13 @@ fn print_line(line: &str) {
 
 /// `corndog run`: until SIGTERM or SIGINT.
 pub fn run(file: Option<&str>, format: LogFormat) -> ExitCode {
-    let report = Report::new(format);
+    let report = match Report::from_environment(format) {
+        Ok(report) => report,
+        Err(why) => {
+            Report::new(format).say(Level::Error, &why);
+            return ExitCode::from(EXIT_REFUSED);
+        }
+    };
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.to_string().replace('\n', " ");
         Report::new(format).say(Level::Error, &format!("a bug in corndog: {text}"));
@@ -71,6 +82,7 @@ fn start(file: Option<&str>, report: &Report) -> Result<(Runtime, Started, Signa
     let signals = Signals::take().map_err(|why| vec![format!("signals cannot be taken: {why}")])?;
     let found = |path: &str| report.say(Level::Info, &format!("configuration: {path}"));
     let Plan { path, mut settings, rules, tls, warnings } = plan(file, found)?;
+    report.hide(&settings.kafka);
     warnings.iter().for_each(|warning| report.say(Level::Warn, warning));
     if let Some(warning) = probe::take_descriptors(&settings).map_err(|why| vec![why])? {
         report.say(Level::Warn, &warning);

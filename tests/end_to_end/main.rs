@@ -21,6 +21,7 @@ mod first_light;
 mod hostile;
 mod import;
 mod journal_senders;
+mod log;
 mod logger_senders;
 mod outage;
 mod plain_senders;

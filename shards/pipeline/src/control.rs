@@ -45,6 +45,8 @@ impl PhaseCell {
 /// How much a notice matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
+    /// For whoever looks for a cause.
+    Debug,
     /// Good to know.
     Info,
     /// Somebody should look.
@@ -60,7 +62,7 @@ pub enum Notice {
     Started,
     /// The shard cannot start; one sentence.
     Refused(String),
-    /// Something for the log. The main thread limits the rate per `kind`.
+    /// Something for the log. The main thread limits the rate per `kind`, but for `Level::Debug`.
     Said {
         /// How much it matters.
         level: Level,

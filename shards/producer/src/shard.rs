@@ -265,7 +265,11 @@ impl Shard {
                 settings.say(Level::Warn, "kafka", format!("Kafka: {text}"));
             }
             Some(Event::Log { level, text }) => {
-                let level = if level <= 4 { Level::Warn } else { Level::Info };
+                let level = match level {
+                    ..=4 => Level::Warn,
+                    7.. => Level::Debug,
+                    _ => Level::Info,
+                };
                 settings.say(level, "librdkafka", format!("librdkafka: {text}"));
             }
             Some(Event::Statistics(json)) => settings.tell(Notice::Statistics(json)),
