@@ -25,8 +25,9 @@ use std::time::{Duration, Instant};
 use corndog_pipeline::latency::Latencies;
 
 use crate::engine::Engine;
-use crate::figures::{Broker, Rates};
+use crate::figures::Rates;
 use crate::ledger::Ledger;
+use brokers::Brokers;
 use history::{Counts, Past};
 use readiness::Quiet;
 use threads::Threads;
@@ -53,7 +54,7 @@ pub struct Observer {
     total: Latencies,
     past: Past,
     threads: Threads,
-    brokers: Vec<Broker>,
+    brokers: Brokers,
     brokers_at: Option<Instant>,
     quiet: Quiet,
 }
@@ -93,7 +94,7 @@ impl Observer {
             total: Latencies::new(listener_count),
             past: Past::new(now),
             threads: Threads::new(now),
-            brokers: Vec::new(),
+            brokers: Brokers::default(),
             brokers_at: None,
             quiet: Quiet::new(now),
         }
@@ -146,9 +147,9 @@ impl Observer {
     }
 
     /// The brokers, as far as something is known of them.
-    fn known_brokers(&self, now: Instant) -> &[Broker] {
+    fn known_brokers(&self, now: Instant) -> Option<&Brokers> {
         let is_old = |at: Instant| now.saturating_duration_since(at) >= BROKERS_OLD;
-        if self.brokers_at.is_none_or(is_old) { &[] } else { &self.brokers }
+        (!self.brokers_at.is_none_or(is_old)).then_some(&self.brokers)
     }
 }
 

@@ -44,15 +44,30 @@ struct Window {
     max: u64,
 }
 
+/// The brokers, as librdkafka knew them a few seconds ago.
+#[derive(Debug, Default, PartialEq)]
+pub struct Brokers {
+    /// To be shown.
+    pub rows: Vec<Broker>,
+    /// One is connected, if only to tell of the others.
+    pub is_up: bool,
+    /// One should be connected and is not. librdkafka connects to no broker before it needs it.
+    pub is_trying: bool,
+}
+
 /// The brokers; `None` if it is not as librdkafka writes it.
-pub fn read(json: &str) -> Option<Vec<Broker>> {
+pub fn read(json: &str) -> Option<Brokers> {
     let statistics: Statistics = serde_json::from_str(json).ok()?;
-    let all = statistics.brokers.into_values();
+    let all: Vec<OfBroker> =
+        statistics.brokers.into_values().filter(|broker| broker.source != "internal").collect();
+    let is_up = all.iter().any(|broker| broker.state == "UP");
+    let is_trying = all.iter().any(|broker| !matches!(broker.state.as_str(), "UP" | "INIT"));
     // A bootstrap address is a connection of its own, and idle once the brokers are known by number.
     let (known, bootstrap): (Vec<_>, Vec<_>) =
-        all.filter(|broker| broker.source != "internal").partition(|broker| broker.nodeid >= 0);
+        all.into_iter().partition(|broker| broker.nodeid >= 0);
     let shown = if known.is_empty() { bootstrap } else { known };
-    Some(shown.into_iter().take(BROKERS_MAX).map(Broker::from).collect())
+    let rows = shown.into_iter().take(BROKERS_MAX).map(Broker::from).collect();
+    Some(Brokers { rows, is_up, is_trying })
 }
 
 impl From<OfBroker> for Broker {
@@ -92,11 +107,13 @@ mod tests {
                 "connects":4,"txbytes":5,"rtt":{"cnt":9,"avg":700,"p50":600,"p99":900,"max":950}},
             "b1:9092/bootstrap":{"name":"b1:9092/bootstrap","nodeid":-1,"source":"configured","state":"DOWN"},
             ":0/internal":{"name":":0/internal","nodeid":-1,"source":"internal","state":"INIT"}}}"#;
-        let brokers = read(json).unwrap();
+        let all = read(json).unwrap();
+        assert!(all.is_up && all.is_trying);
+        let brokers = all.rows;
         assert_eq!(brokers.len(), 1);
         assert_eq!((brokers[0].name.as_str(), brokers[0].state.as_str()), ("b1:9092/1", "UP"));
         assert_eq!((brokers[0].errors, brokers[0].round_trip.p99_us), (3, 900));
         assert_eq!(read("{\"brokers\":3}"), None);
-        assert_eq!(read(&json.replace("\"nodeid\":1", "\"nodeid\":-1")).unwrap().len(), 2);
+        assert_eq!(read(&json.replace("\"nodeid\":1", "\"nodeid\":-1")).unwrap().rows.len(), 2);
     }
 }

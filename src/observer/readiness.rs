@@ -6,8 +6,8 @@ use corndog_pipeline::control::Phase;
 use corndog_pipeline::counters::Reach;
 
 use crate::engine::Engine;
-use crate::figures::Broker;
 use crate::ledger::Ledger;
+use crate::observer::brokers::Brokers;
 
 /// Records in flight and none acknowledged for this long: Kafka does not take them.
 const QUIET: Duration = Duration::from_secs(10);
@@ -15,28 +15,36 @@ const QUIET: Duration = Duration::from_secs(10);
 /// How long nothing was acknowledged, while something could have been.
 #[derive(Debug)]
 pub struct Quiet {
-    delivered: u64,
+    settled: u64,
     since: Instant,
+    /// Something was settled in the last interval.
+    is_flowing: bool,
 }
 
 impl Quiet {
     /// From `now` on.
     pub fn new(now: Instant) -> Quiet {
-        Quiet { delivered: 0, since: now }
+        Quiet { settled: 0, since: now, is_flowing: false }
     }
 
     /// Looks at the ledger.
     pub fn look(&mut self, ledger: &Ledger, now: Instant) {
         let settled = ledger.delivered + ledger.failed.iter().sum::<u64>();
-        if settled != self.delivered || ledger.in_flight() == 0 {
-            self.delivered = settled;
+        self.is_flowing = settled != self.settled;
+        if self.is_flowing || ledger.in_flight() == 0 {
+            self.settled = settled;
             self.since = now;
         }
     }
 }
 
 /// Why the process is not ready, a sentence each; none: it is.
-pub fn reasons(engine: &Engine, brokers: &[Broker], quiet: &Quiet, now: Instant) -> Vec<String> {
+pub fn reasons(
+    engine: &Engine,
+    brokers: Option<&Brokers>,
+    quiet: &Quiet,
+    now: Instant,
+) -> Vec<String> {
     let mut reasons = Vec::new();
     match engine.phase() {
         Phase::Starting => reasons.push("not all shards are up yet".to_owned()),
@@ -48,18 +56,16 @@ pub fn reasons(engine: &Engine, brokers: &[Broker], quiet: &Quiet, now: Instant)
     if engine.has_died() {
         reasons.push("a shard has ended by itself; see the log".to_owned());
     }
-    let is_up = brokers.iter().any(|broker| broker.state == "UP");
+    let is_up = brokers.is_some_and(|brokers| brokers.is_up);
+    // What the statistics say may be some seconds old; what was delivered since then is newer.
+    let is_gone =
+        brokers.is_some_and(|brokers| !brokers.is_up && brokers.is_trying) && !quiet.is_flowing;
     match Reach::of(&engine.books().producer.reach) {
         Reach::Unknown if !is_up => {
             reasons.push("Kafka: no broker has answered yet; see the log".to_owned());
         }
-        // The statistics may be of before: what the producer heard last counts, unless they say more.
-        Reach::Down if !is_up => {
-            let names: Vec<&str> = brokers.iter().map(|broker| broker.name.as_str()).collect();
-            let names =
-                if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-            reasons.push(format!("Kafka: all brokers are down{names}"));
-        }
+        Reach::Down if !is_up => reasons.push("Kafka: all brokers are down".to_owned()),
+        _ if is_gone => reasons.push("Kafka: no broker is connected; see the log".to_owned()),
         _ => {}
     }
     let quiet_time = now.saturating_duration_since(quiet.since);

@@ -74,7 +74,7 @@ impl Observer {
             topics,
             shards: self.shards(engine, &ledger),
             threads: self.other_threads(),
-            brokers: brokers.to_vec(),
+            brokers: brokers.map_or_else(Vec::new, |brokers| brokers.rows.clone()),
             connections,
             dropped_by_kernel: engine.dropped_by_kernel(),
             dead_lettered: dead_lettered(books),

@@ -115,7 +115,7 @@ fn the_ledger_is_true_at_each_of_100_scrapes_through_an_outage() {
 
 #[test]
 fn ready_says_why_not() {
-    timed(seconds(60), || {
+    timed(seconds(120), || {
         let mock = Mock::start();
         mock.create_topic("plain", 1);
         mock.down();
@@ -127,14 +127,15 @@ fn ready_says_why_not() {
         assert_eq!(get(status, "/health").status, 200);
         mock.up();
         wait_for("ready", seconds(20), || (get(status, "/ready").status == 200).then_some(()));
+        let mut sender = Sender::connect(corndog.address());
+        sender.send_line("<13>1 - h a - - - hello");
+        wait_for("its delivery", seconds(10), || (ledger(status).delivered == 1).then_some(()));
         mock.down();
-        wait_for("not ready", seconds(20), || (get(status, "/ready").status == 503).then_some(()));
+        wait_for("not ready", seconds(30), || (get(status, "/ready").status == 503).then_some(()));
         let stats = stats(status);
         assert_eq!(stats["state"], "not_ready");
         assert!(stats["message"].as_str().unwrap().contains("Kafka"), "{stats}");
         mock.up();
-        let mut sender = Sender::connect(corndog.address());
-        sender.send_line("<13>1 - h a - - - hello");
         sender.finish();
         wait_for("ready again", seconds(30), || {
             (get(status, "/ready").status == 200).then_some(())

@@ -11,8 +11,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     // The pool of batches is the bound on records in flight; librdkafka's must never bind first.
     ("queue.buffering.max.messages", "0"),
     ("queue.buffering.max.kbytes", "2147483647"),
-    // New partitions are used after a minute.
-    ("topic.metadata.refresh.interval.ms", "60000"),
+    // New partitions are used, and a cluster that has gone is noticed, after ten seconds.
+    ("topic.metadata.refresh.interval.ms", "10000"),
     // Our partitioner is asked, not librdkafka's sticky one: it learns the partition count.
     ("sticky.partitioning.linger.ms", "0"),
     ("client.id", "corndog"),
