@@ -75,6 +75,8 @@ pub struct Engine {
     kicks: Vec<Arc<Kick>>,
     kicked_at: Instant,
     notices: Receiver<Notice>,
+    /// What was said before all shards were up.
+    early: Vec<Notice>,
     receivers: Vec<JoinHandle<()>>,
     producer: Option<JoinHandle<()>>,
     inbox: Sender<Arrival>,
@@ -175,6 +177,7 @@ impl Engine {
             kicks: (0..receiver_count).map(|_| Arc::default()).collect(),
             kicked_at: Instant::now(),
             notices,
+            early: Vec::new(),
             receivers: Vec::new(),
             producer: None,
             inbox: inbox_out,
@@ -361,7 +364,7 @@ impl Engine {
                     }
                 }
                 // Brokers that are away, say: nothing that keeps a shard from being up.
-                Ok(Notice::Said { .. } | Notice::OfPeer { .. } | Notice::Statistics(_)) => {}
+                Ok(notice) => self.early.push(notice),
                 Err(_) => {
                     refusals.push(format!(
                         "{} of {count} shards did not say within {} s that they are up; is the machine overloaded?",
@@ -406,6 +409,11 @@ impl Engine {
     /// The drain is over: what is not delivered is counted as failed.
     pub fn abort(&self) {
         self.phase.advance(Phase::Aborting);
+    }
+
+    /// What was said before all shards were up, once.
+    pub fn early_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.early)
     }
 
     /// What the shards have to say.

@@ -323,6 +323,8 @@ pub struct Connections {
     pub open: u64,
     /// `limits.connections`.
     pub limit: usize,
+    /// Open ones by what they are at: `opening`, `idle`, `mid_frame`, `held`.
+    pub states: BTreeMap<String, u64>,
     /// Let in so far.
     pub accepted: u64,
     /// Times that one waited for an empty batch.

@@ -154,15 +154,22 @@ impl Running {
     }
 
     fn take_notices(&mut self, count_max: usize) {
+        for notice in self.engine.early_notices() {
+            self.take_notice(notice);
+        }
         for _ in 0..count_max {
             let Ok(notice) = self.engine.notices().try_recv() else { return };
-            match notice {
-                Notice::Said { level, kind, text } => self.report.say_once(level, kind, &text),
-                Notice::OfPeer { kind, peer, text } => self.report.say_once_of(kind, peer, &text),
-                Notice::Refused(why) => self.report.say(Level::Error, &why),
-                Notice::Statistics(json) => self.observer.take_statistics(&json, Instant::now()),
-                Notice::Started => {}
-            }
+            self.take_notice(notice);
+        }
+    }
+
+    fn take_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Said { level, kind, text } => self.report.say_once(level, kind, &text),
+            Notice::OfPeer { kind, peer, text } => self.report.say_once_of(kind, peer, &text),
+            Notice::Refused(why) => self.report.say(Level::Error, &why),
+            Notice::Statistics(json) => self.observer.take_statistics(&json, Instant::now()),
+            Notice::Started => {}
         }
     }
 

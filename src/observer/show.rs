@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use corndog_pipeline::counters::{Closed, Counter, Dropped, Failed, ReceiverCounters, Refused};
+use corndog_pipeline::counters::{
+    Closed, Counter, Dropped, Failed, ReceiverCounters, Refused, State,
+};
 use corndog_pipeline::latency::{LATENCY_TOPICS_MAX, STAGES};
 use corndog_pipeline::topics::Lane;
 use hdrhistogram::Histogram;
@@ -297,6 +299,11 @@ fn connections(books: &Books, limit: usize) -> Connections {
     Connections {
         open: accepted - ended,
         limit,
+        states: State::ALL
+            .map(|state| {
+                (state.name().to_owned(), books.sum(|shard| &shard.states[state as usize]))
+            })
+            .into(),
         accepted,
         held: books.sum(|shard| &shard.held),
         closed: reasons(&Closed::ALL.map(Closed::name), &|reason| {

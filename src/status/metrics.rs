@@ -274,6 +274,9 @@ impl Page {
     fn connections(&self, out: &mut Out<'_>) -> Result<(), Error> {
         let of = &self.figures.connections;
         let reason = |(reason, count): (&String, &u64)| (vec![("reason", reason.clone())], *count);
+        let states = of.states.iter();
+        let states = states.map(|(state, count)| (vec![("state", state.clone())], *count));
+        out.gauge("connections", "Open connections by what they are at", None, states)?;
         let help = "Connections not let in, by reason";
         out.counter("connections_refused", help, None, of.refused.iter().map(reason))?;
         let help = "Connections closed by corndog, by reason";

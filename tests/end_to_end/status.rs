@@ -178,6 +178,10 @@ fn what_hotdogs_dashboards_read_is_there() {
         let mut sender = Sender::connect(corndog.address());
         sender.send_line("<13>1 - h a - - - hello");
         wait_for("its delivery", seconds(10), || (ledger(status).delivered == 1).then_some(()));
+        wait_for("the connection's state", seconds(5), || {
+            let states = &stats(status)["connections"]["states"];
+            (states["idle"] == 1 && states["held"] == 0).then_some(())
+        });
         let stats = stats(status);
         assert!(stats["message"].is_string());
         let of = &stats["stats"];

@@ -200,6 +200,34 @@ impl Refused {
     }
 }
 
+/// What an open connection is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It has not said yet who it is (TLS, PROXY).
+    Opening,
+    /// It is between two frames.
+    Idle,
+    /// A frame has begun and not ended.
+    MidFrame,
+    /// It waits for an empty batch.
+    Held,
+}
+
+impl State {
+    /// All states, in the order of their numbers.
+    pub const ALL: [State; 4] = [State::Opening, State::Idle, State::MidFrame, State::Held];
+
+    /// Its name in the statistics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Opening => "opening",
+            State::Idle => "idle",
+            State::MidFrame => "mid_frame",
+            State::Held => "held",
+        }
+    }
+}
+
 /// What one shard counts for one listener.
 #[derive(Debug, Default)]
 pub struct ListenerCounters {
@@ -264,6 +292,8 @@ pub struct ReceiverCounters {
     pub accepted: Counter,
     /// Connections ended, by either side.
     pub ended: Counter,
+    /// Gauges: open connections by [`State`], as of the last look at their time.
+    pub states: [Counter; State::ALL.len()],
     /// Connections that we closed, by reason.
     pub closed: [Counter; Closed::ALL.len()],
     /// Connections that were not let in, by reason.

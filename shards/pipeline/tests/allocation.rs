@@ -64,7 +64,7 @@ impl Engine {
         loop {
             let receipt = Receipt { read_at: now, time: context.now, listener: 0 };
             match self.pool.append(&receipt, Lane::Flowing, &record) {
-                Append::Written => return,
+                Append::Written => return self.scratch.count(),
                 Append::Sealed(batch) => {
                     self.batches += 1;
                     self.out.push(batch);

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use corndog_pipeline::batch::{Batch, Receipt};
 use corndog_pipeline::control::{Arrival, Level, Notice, Phase};
-use corndog_pipeline::counters::{Closed, Dropped, ReceiverCounters, Refused};
+use corndog_pipeline::counters::{Closed, Dropped, ReceiverCounters, Refused, State};
 use corndog_pipeline::framing::Frame;
 use corndog_pipeline::message::Message;
 use corndog_pipeline::pool::{Append, Pool};
@@ -437,7 +437,17 @@ impl Shard {
     /// Closes the connections whose time is over.
     pub(crate) fn sweep(&self, now: Instant) {
         let limits = self.limits();
-        for watch in self.watches.borrow().values().filter(|watch| !watch.is_held.get()) {
+        let watches = self.watches.borrow();
+        let mut states = [0; State::ALL.len()];
+        let accepted = self.counters().accepted.value();
+        // Numbers above that are datagram listeners'.
+        for (_, watch) in watches.iter().filter(|(number, _)| **number <= accepted) {
+            states[watch.state() as usize] += 1;
+        }
+        for (gauge, count) in self.counters().states.iter().zip(states) {
+            gauge.set(count);
+        }
+        for watch in watches.values().filter(|watch| !watch.is_held.get()) {
             if let Some(since) = watch.opening_since.get() {
                 if now.saturating_duration_since(since) >= limits.handshake_time {
                     watch.tell(Order::Refuse(Refused::HandshakeTime));

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Instant;
 
-use corndog_pipeline::counters::{Closed, Refused};
+use corndog_pipeline::counters::{Closed, Refused, State};
 
 use crate::signal::Signal;
 
@@ -43,6 +43,16 @@ impl Watch {
             is_held: Cell::new(false),
             order: Cell::new(None),
             signal: Signal::default(),
+        }
+    }
+
+    /// What the connection is at.
+    pub(crate) fn state(&self) -> State {
+        match () {
+            () if self.opening_since.get().is_some() => State::Opening,
+            () if self.is_held.get() => State::Held,
+            () if self.frame_since.get().is_some() => State::MidFrame,
+            () => State::Idle,
         }
     }
 
