@@ -1,6 +1,7 @@
 //! The engine: makes the queues, starts the shards and ends them. The only file that knows both
 //! kinds of shard.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -68,7 +69,7 @@ pub struct Engine {
     books: Arc<Books>,
     rule_books: RuleBooks,
     /// Topics that the rules name.
-    configured_topics: Vec<String>,
+    configured_topics: HashSet<String>,
     listeners: Listeners,
     certificates: Certificates,
     kernel_drops: KernelDrops,
@@ -117,7 +118,7 @@ impl Engine {
         engine.wait_until_up(1)?;
         engine.tell_dead_letter(&rules);
         engine.rule_books = RuleBooks::new(&rules);
-        engine.configured_topics = rules.configured_topics().to_vec();
+        engine.configured_topics = rules.configured_topics().iter().cloned().collect();
         let rules = Arc::new(rules);
         let receiver_count = ends.receivers.len();
         for (index, of_one) in ends.receivers.into_iter().enumerate() {
@@ -170,7 +171,7 @@ impl Engine {
             books: Arc::new(Books::new(receiver_count, settings.listen.len(), topics.capacity())),
             topics,
             rule_books: RuleBooks::default(),
-            configured_topics: Vec::new(),
+            configured_topics: HashSet::new(),
             certificates: Certificates::new(&listeners),
             kernel_drops: KernelDrops::new(listeners.udp_inodes()),
             listeners,
@@ -283,7 +284,7 @@ impl Engine {
         self.gate.set_limits(gate_limits(&self.settings));
         self.tell_dead_letter(&rules);
         self.rule_books.replace(&rules);
-        self.configured_topics = rules.configured_topics().to_vec();
+        self.configured_topics = rules.configured_topics().iter().cloned().collect();
         let rules = Arc::new(rules);
         for (lives, scratch) in self.lives.iter().zip(scratches) {
             let live = Live {
@@ -442,7 +443,7 @@ impl Engine {
     }
 
     /// Topics that the rules name.
-    pub fn configured_topics(&self) -> &[String] {
+    pub fn configured_topics(&self) -> &HashSet<String> {
         &self.configured_topics
     }
 

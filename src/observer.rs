@@ -19,6 +19,7 @@ mod threads;
 
 pub use show::Shown;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ use crate::figures::Rates;
 use crate::ledger::Ledger;
 use brokers::Brokers;
 use history::{Counts, Past};
+use percentiles::LatencyView;
 use readiness::Quiet;
 use threads::Threads;
 
@@ -52,6 +54,8 @@ pub struct Observer {
     last: Box<Latencies>,
     /// Since the start.
     total: Latencies,
+    /// Both as people read them, made when somebody asks.
+    view: OnceCell<LatencyView>,
     past: Past,
     threads: Threads,
     brokers: Brokers,
@@ -92,6 +96,7 @@ impl Observer {
             spare: Some(Box::new(Latencies::new(listener_count))),
             last: Box::new(Latencies::new(listener_count)),
             total: Latencies::new(listener_count),
+            view: OnceCell::new(),
             past: Past::new(now),
             threads: Threads::new(now),
             brokers: Brokers::default(),
@@ -129,6 +134,7 @@ impl Observer {
     /// Takes what the producer has measured, if it has answered.
     pub fn take_latencies(&mut self, engine: &Engine) {
         let Some(mut taken) = engine.latencies() else { return };
+        self.view.take();
         self.total.add(&taken);
         self.past.add(&taken.total);
         if !taken.total.is_empty() {

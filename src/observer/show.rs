@@ -11,7 +11,7 @@ use corndog_pipeline::topics::Lane;
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
 
-use super::percentiles::{curve, percentiles};
+use super::percentiles::LatencyView;
 use super::{Observer, readiness};
 use crate::engine::Engine;
 use crate::figures::{
@@ -57,7 +57,8 @@ impl Observer {
             () if reasons.is_empty() => "ready",
             () => "not_ready",
         };
-        let topics = self.topics(engine);
+        let view = self.view.get_or_init(|| LatencyView::new(&self.total, &self.last));
+        let topics = self.topics(engine, view);
         let connections = connections(books, engine.settings().limits.connections);
         Figures {
             message: message(state, &reasons),
@@ -70,8 +71,8 @@ impl Observer {
             uptime_s: now.saturating_duration_since(self.started_at).as_secs_f64(),
             rates: self.rates.clone(),
             history: self.past.show(),
-            latency: self.latency(),
-            listeners: self.listeners(engine),
+            latency: view.latency.clone(),
+            listeners: self.listeners(engine, view),
             rules: self.rules(engine),
             topics,
             shards: self.shards(engine, &ledger),
@@ -109,24 +110,7 @@ impl Observer {
         STAGES.into_iter().zip(&self.total.stages)
     }
 
-    fn latency(&self) -> Latency {
-        let stages = self.total.stages.iter().zip(&self.last.stages).zip(STAGES);
-        Latency {
-            last: percentiles(&self.last.total),
-            total: percentiles(&self.total.total),
-            curve: curve(&self.total.total),
-            last_curve: curve(&self.last.total),
-            stages: stages
-                .map(|((total, last), name)| Stage {
-                    name: name.to_owned(),
-                    last: percentiles(last),
-                    total: percentiles(total),
-                })
-                .collect(),
-        }
-    }
-
-    fn listeners(&self, engine: &Engine) -> Vec<Listener> {
+    fn listeners(&self, engine: &Engine, view: &LatencyView) -> Vec<Listener> {
         let books = engine.books();
         let listener = |(index, settings): (usize, &crate::config::ListenSettings)| {
             let sum = |counter: fn(&corndog_pipeline::counters::ListenerCounters) -> &Counter| {
@@ -146,7 +130,7 @@ impl Observer {
                 accepted,
                 refused: sum(|of| &of.refused),
                 rate: self.rows.listeners.get(index).copied().unwrap_or_default(),
-                latency: self.total.listeners.get(index).map(percentiles).unwrap_or_default(),
+                latency: view.listeners.get(index).cloned().unwrap_or_default(),
             }
         };
         engine.settings().listen.iter().enumerate().map(listener).collect()
@@ -164,7 +148,7 @@ impl Observer {
     }
 
     /// Those that the rules name or that had a record.
-    fn topics(&self, engine: &Engine) -> Vec<Topic> {
+    fn topics(&self, engine: &Engine, view: &LatencyView) -> Vec<Topic> {
         let table = engine.topics();
         let counters = &engine.books().producer.topics;
         let mut rows = Vec::new();
@@ -175,7 +159,7 @@ impl Observer {
             // What comes last is read first: no record is settled and not taken.
             let (delivered, failed) = (counts.delivered.value(), counts.failed.value());
             let taken = counts.taken.value();
-            if taken == 0 && !engine.configured_topics().iter().any(|known| known == name) {
+            if taken == 0 && !engine.configured_topics().contains(name) {
                 continue;
             }
             let row = Topic {
@@ -186,7 +170,7 @@ impl Observer {
                 bytes: counts.bytes.value(),
                 is_flowing: table.lane(topic) == Lane::Flowing,
                 rate: self.rows.topics.get(topic.index()).copied().unwrap_or_default(),
-                latency: self.topic_latency(topic),
+                latency: view.topics.get(&topic).cloned().unwrap_or_default(),
             };
             if rows.len() < TOPICS_SHOWN_MAX {
                 rows.push(row);
@@ -195,18 +179,10 @@ impl Observer {
             }
         }
         if other.taken > 0 || self.total.topics.len() >= LATENCY_TOPICS_MAX {
-            other.latency = percentiles(&self.total.other_topics);
+            other.latency = view.other_topics.clone();
             rows.push(other);
         }
         rows
-    }
-
-    fn topic_latency(
-        &self,
-        topic: corndog_pipeline::topics::TopicIndex,
-    ) -> crate::figures::Percentiles {
-        let of = self.total.topics.iter().find(|(known, _)| *known == topic);
-        of.map(|(_, histogram)| percentiles(histogram)).unwrap_or_default()
     }
 
     fn shards(&self, engine: &Engine, ledger: &Ledger) -> Vec<Shard> {

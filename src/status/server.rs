@@ -16,13 +16,15 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::answers::{Answer, Asked, CONTENT_SECURITY_POLICY, text};
 use crate::figures::Status;
 
-/// Connections at once. One more, and the oldest is closed: an honest one takes milliseconds.
+/// Connections at once. One more, and the oldest that asks for nothing at present is closed; where
+/// all wait for their answers, the new one is.
 const CONNECTIONS_MAX: usize = 16;
 /// Bytes of a page: 1,000 topics with names of the longest kind.
 const PAGE_BYTES_MAX: usize = 1 << 20;
@@ -36,7 +38,7 @@ const CONNECTION_TIME_MAX: Duration = Duration::from_secs(15);
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 const HEADER_FIELDS_MAX: usize = 64;
 /// Answers in a second, and how many at once before that: rendering one takes up to milliseconds.
-const ANSWERS_PER_SECOND: u32 = 50;
+const ANSWERS_PER_SECOND: u32 = 20;
 const ANSWERS_AT_ONCE: u32 = 20;
 /// Connections accepted in a second, and at once.
 const ACCEPTS_PER_SECOND: u32 = 200;
@@ -63,10 +65,18 @@ pub struct Server {
     answers: Pace,
     accepts: Pace,
     /// The oldest first.
-    open: RefCell<VecDeque<(u64, AbortHandle)>>,
+    open: RefCell<VecDeque<Open>>,
     requests: Cell<u64>,
     refused: Cell<u64>,
     closed: Cell<u64>,
+}
+
+/// A connection.
+struct Open {
+    number: u64,
+    task: AbortHandle,
+    /// It has asked, and waits for its answer.
+    has_asked: Rc<Cell<bool>>,
 }
 
 impl Server {
@@ -104,29 +114,37 @@ impl Server {
     }
 
     fn admit(self: &Rc<Self>, number: u64, stream: TcpStream) {
-        let server = self.clone();
+        let mut open = self.open.borrow_mut();
+        if open.len() >= CONNECTIONS_MAX {
+            add(&self.refused);
+            let Some(idle) = open.iter().position(|open| !open.has_asked.get()) else { return };
+            if let Some(idle) = open.remove(idle) {
+                idle.task.abort();
+            }
+        }
+        let (server, has_asked) = (self.clone(), Rc::new(Cell::new(false)));
+        let asked = has_asked.clone();
         let task = tokio::task::spawn_local(async move {
-            if timeout(CONNECTION_TIME_MAX, server.clone().talk(stream)).await.is_err() {
+            let talk = server.clone().talk(stream, asked);
+            if timeout(CONNECTION_TIME_MAX, talk).await.is_err() {
                 add(&server.closed);
             }
-            server.open.borrow_mut().retain(|(open, _)| *open != number);
+            server.open.borrow_mut().retain(|open| open.number != number);
         });
-        let mut open = self.open.borrow_mut();
-        open.push_back((number, task.abort_handle()));
-        if open.len() > CONNECTIONS_MAX
-            && let Some((_, oldest)) = open.pop_front()
-        {
-            oldest.abort();
-            add(&self.refused);
-        }
+        open.push_back(Open { number, task: task.abort_handle(), has_asked });
     }
 
     /// Answers one connection's requests.
-    async fn talk(self: Rc<Self>, stream: TcpStream) {
+    async fn talk(self: Rc<Self>, stream: TcpStream, has_asked: Rc<Cell<bool>>) {
         let server = self.clone();
         let service = service_fn(move |request| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.respond(&request).await) }
+            let (server, has_asked) = (server.clone(), has_asked.clone());
+            async move {
+                has_asked.set(true);
+                let response = server.respond(&request).await;
+                has_asked.set(false);
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -179,27 +197,26 @@ fn add(counter: &Cell<u64>) {
     counter.set(counter.get() + 1);
 }
 
-/// So many turns in a second; whoever comes too early waits, in the order of coming.
+/// So many turns in a second; whoever comes too early waits, in the order of coming. Who gives up
+/// waiting takes no turn.
 struct Pace {
     each: Duration,
     ahead: Duration,
     /// When the next turn would be, if no turn was ever saved up.
-    next: Cell<Instant>,
+    next: Mutex<Instant>,
 }
 
 impl Pace {
     fn new(per_second: u32, at_once: u32) -> Pace {
         let each = Duration::from_secs(1) / per_second;
-        Pace { each, ahead: each * at_once, next: Cell::new(Instant::now()) }
+        Pace { each, ahead: each * at_once, next: Mutex::new(Instant::now()) }
     }
 
     async fn turn(&self) {
+        let mut next = self.next.lock().await;
+        sleep_until(*next).await;
         let now = Instant::now();
         let oldest = now.checked_sub(self.ahead).unwrap_or(now);
-        let turn = self.next.get().max(oldest);
-        self.next.set(turn + self.each);
-        if turn > now {
-            sleep_until(turn).await;
-        }
+        *next = (*next).max(oldest) + self.each;
     }
 }
