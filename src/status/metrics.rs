@@ -6,6 +6,7 @@
 
 use std::fmt::Error;
 
+use corndog_pipeline::counters::{Dropped, Failed};
 use hdrhistogram::Histogram;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -128,15 +129,11 @@ impl Page {
     fn ledger(&self, out: &mut Out<'_>) -> Result<(), Error> {
         let ledger = &self.figures.ledger;
         let count = |field: &str| ledger.get(field).and_then(Value::as_u64).unwrap_or(0);
-        let by_reason = |field: &str| {
-            let reasons = ledger.get(field).and_then(Value::as_object);
-            let reasons = reasons.into_iter().flatten();
-            reasons
-                .map(|(reason, count)| {
-                    (vec![("reason", reason.clone())], count.as_u64().unwrap_or(0))
-                })
-                .collect::<Vec<_>>()
+        let of = |field: &str, reason: &str| {
+            ledger.get(field).and_then(|counts| counts.get(reason)).and_then(Value::as_u64)
         };
+        let dropped = Dropped::ALL.map(Dropped::name);
+        let failed = Failed::ALL.map(Failed::name);
         for (field, name, help) in [
             ("received", "received_messages", "Messages taken from frames"),
             ("forwarded", "forwarded_records", "Records made of them"),
@@ -145,15 +142,18 @@ impl Page {
             out.counter(name, help, None, [(vec![], count(field))])?;
         }
         let help = "Messages that became no record, by reason";
-        out.counter("dropped_messages", help, None, by_reason("dropped"))?;
-        out.counter("failed_records", "Records given up, by reason", None, by_reason("failed"))?;
+        let rows = by_reason(&dropped, |reason| of("dropped", reason));
+        out.counter("dropped_messages", help, None, rows)?;
+        let help = "Records given up, by reason";
+        let rows = by_reason(&failed, |reason| of("failed", reason));
+        out.counter("failed_records", help, None, rows)?;
         let help = "Messages whose verdict is open";
         out.gauge("in_hand_messages", help, None, [(vec![], count("in_hand"))])?;
         let help = "Records whose outcome is open";
         out.gauge("in_flight_records", help, None, [(vec![], count("in_flight"))])?;
         let figures = &self.figures;
-        let letters = figures.dead_lettered.iter();
-        let letters = letters.map(|(reason, count)| (vec![("reason", reason.clone())], *count));
+        let letters = [&dropped[..], &failed].concat();
+        let letters = by_reason(&letters, |reason| figures.dead_lettered.get(reason).copied());
         out.counter("dead_letter_records", "Dead letters among the records", None, letters)?;
         for (name, help, count) in [
             ("truncated_messages", "Messages cut at limits.frame", figures.truncated),
@@ -293,6 +293,16 @@ impl Page {
     }
 }
 
+/// A row for each reason, be it 0: a series that is born at 1 has no `increase` for an alert to see.
+fn by_reason(
+    reasons: &[&str],
+    count: impl Fn(&str) -> Option<u64>,
+) -> impl Iterator<Item = (Vec<Label>, u64)> {
+    let row =
+        move |reason: &&str| (vec![("reason", (*reason).to_owned())], count(reason).unwrap_or(0));
+    reasons.iter().map(row)
+}
+
 /// The rows whose bytes fit, and one that sums the others.
 fn fold<T: Clone + Default>(
     rows: &[T],
@@ -426,6 +436,22 @@ mod tests {
         assert!(has(&format!("corndog_latency_seconds_bucket{{le=\"60.0\",{label}}} 2")), "{text}");
         assert!(has(&format!("corndog_latency_seconds_bucket{{le=\"+Inf\",{label}}} 3")), "{text}");
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_reason_that_never_happened_is_there_as_0() {
+        let latencies = Latencies { listeners: vec![], stages: vec![] };
+        let mut figures = Figures::default();
+        figures.ledger.insert("dropped".to_owned(), serde_json::json!({ "framing": 3 }));
+        let text = page(figures, latencies).unwrap();
+        for line in [
+            "corndog_dropped_messages_total{reason=\"framing\"} 3",
+            "corndog_dropped_messages_total{reason=\"oversize\"} 0",
+            "corndog_failed_records_total{reason=\"topic_unknown\"} 0",
+            "corndog_dead_letter_records_total{reason=\"topic_refused\"} 0",
+        ] {
+            assert!(text.lines().any(|held| held == line), "no {line}: {text}");
+        }
     }
 
     #[test]
