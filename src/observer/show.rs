@@ -15,8 +15,8 @@ use super::percentiles::LatencyView;
 use super::{Observer, readiness};
 use crate::engine::Engine;
 use crate::figures::{
-    Certificate, Configuration, Connections, Figures, LastError, Latency, Listener, Memory, Rule,
-    Shard, Stage, Status, Thread, Topic,
+    Certificate, Configuration, Connections, Figures, LastError, Listener, Memory, Rule, Shard,
+    Status, Thread, Topic,
 };
 use crate::hotdog_stats::hotdog_stats;
 use crate::ledger::{Books, Ledger};

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends with the place")]
 
+pub mod browser;
 pub mod cases;
 pub mod descriptors;
 pub mod kafka;
@@ -22,6 +23,7 @@ pub mod pki;
 pub mod places;
 pub mod process;
 pub mod program;
+pub mod promql;
 pub mod proof;
 pub mod proxy;
 pub mod reader;
