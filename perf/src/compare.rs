@@ -129,7 +129,7 @@ pub fn run(
         return Err(Failure::Setup("a comparison needs a round and a message at least".into()));
     }
     plan.entrants.iter().try_for_each(|entrant| entrant.workload.check())?;
-    forwarder::check_port(plan.port)?;
+    forwarder::check_port(plan.port, "--port")?;
     let scratch = Scratch::new()?;
     let mut runs = Vec::new();
     for round in 0..plan.rounds {

@@ -24,6 +24,14 @@ pub fn of_pid(pid: u32) -> Option<Duration> {
         .map(|ticks| Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64))
 }
 
+/// User and system CPU time of another process's first thread.
+///
+/// Errors: `None` if there is no such process.
+pub fn of_first_thread(pid: u32) -> Option<Duration> {
+    let schedstat = fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat")).ok()?;
+    schedstat.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+}
+
 /// Peak resident memory (VmHWM) of another process in bytes.
 pub fn memory_peak_of_pid(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -62,5 +70,6 @@ mod tests {
         assert!(of_pid(std::process::id()).is_some());
         assert!(memory_peak_of_pid(std::process::id()).is_some_and(|bytes| bytes > 100_000));
         assert!(of_process() >= of_thread());
+        assert!(of_first_thread(std::process::id()).is_some());
     }
 }

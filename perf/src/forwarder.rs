@@ -168,6 +168,11 @@ impl Running {
         cpu::of_pid(self.child.id()).ok_or_else(|| self.gone())
     }
 
+    /// CPU time so far of its first thread, which for corndog is the one that shows how it is.
+    pub fn cpu_of_first_thread(&self) -> Result<Duration, Failure> {
+        cpu::of_first_thread(self.child.id()).ok_or_else(|| self.gone())
+    }
+
     /// Peak resident memory in bytes.
     pub fn memory_peak(&self) -> Result<u64, Failure> {
         cpu::memory_peak_of_pid(self.child.id()).ok_or_else(|| self.gone())
@@ -261,11 +266,11 @@ fn signal(child: &Child, signal: Signal) -> bool {
     pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
-/// Fails with a sentence if something listens on the port.
-pub fn check_port(port: u16) -> Result<(), Failure> {
+/// Fails with a sentence if something listens on the port, which `flag` chooses.
+pub fn check_port(port: u16, flag: &str) -> Result<(), Failure> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .map(drop)
-        .map_err(|error| Failure::of_port(port, "--port", &error))
+        .map_err(|error| Failure::of_port(port, flag, &error))
 }
 
 fn find_rsyslog() -> Result<PathBuf, Failure> {

@@ -15,13 +15,15 @@
 //! - [`compare`]: rounds that alternate between forwarders; [`summary`]: their figures; [`crowd`]:
 //!   connections that send nothing beside them
 //! - [`fairness`]: a flood beside senders that send little ([`trickle`]), whose messages' [`arrivals`]
-//!   are kept
+//!   are kept; [`stage`]: corndog and its sink, between which spans are counted
+//! - [`watching`]: what corndog's [`status`] server says, and what its [`abusers`] cost
 //! - [`stop`]: the signals that end them
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
 //!
 //! Both ends are made to cost much less than what they measure; both print their own cost.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod abusers;
 pub mod arrivals;
 pub mod broker;
 pub mod compare;
@@ -37,9 +39,12 @@ pub mod message;
 pub mod partition;
 pub mod records;
 pub mod sink;
+pub mod stage;
+pub mod status;
 pub mod stop;
 pub mod summary;
 pub mod trickle;
+pub mod watching;
 pub mod wire;
 pub mod workload;
 

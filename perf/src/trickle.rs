@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::message::{Block, Framing};
 use crate::workload::Workload;
 use std::collections::HashMap;
+use std::fmt;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -33,6 +34,10 @@ pub struct Sent {
     /// How much later than planned each was: this machine's own doing.
     pub late: Vec<Duration>,
 }
+
+/// How long messages waited, in order.
+#[derive(Debug)]
+pub struct Waits(Vec<Duration>);
 
 /// Messages of a connection, which are all alike but for their stamps.
 struct Messages(Block);
@@ -78,6 +83,43 @@ impl Sent {
     }
 }
 
+impl Waits {
+    /// Puts them in order.
+    pub fn new(mut waits: Vec<Duration>) -> Waits {
+        waits.sort();
+        Waits(waits)
+    }
+
+    /// The wait that so many of a hundred do not exceed.
+    pub fn percentile(&self, percent: usize) -> Duration {
+        self.per_mille(percent * 10)
+    }
+
+    /// The wait that so many of a thousand do not exceed.
+    pub fn per_mille(&self, per_mille: usize) -> Duration {
+        let index = (self.0.len() * per_mille).div_ceil(1000).saturating_sub(1);
+        self.0.get(index).copied().unwrap_or_default()
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The longest.
+    pub fn longest(&self) -> Duration {
+        self.0.last().copied().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = |wait: Duration| wait.as_secs_f64() * 1e3;
+        let [half, most] = [50, 99].map(|percent| millis(self.percentile(percent)));
+        write!(formatter, "{half:>8.2} {most:>8.2} {:>8.2}", millis(self.longest()))
+    }
+}
+
 /// Arrivals by connection and number; the first of each.
 pub fn by_message(arrivals: Vec<Arrival>) -> HashMap<(u16, u64), Instant> {
     let mut first = HashMap::new();
@@ -103,8 +145,10 @@ pub fn trickle(plan: &Plan, stop: &AtomicBool) -> Result<Sent, Failure> {
             }
             sent.wait(began + plan.pause * number + between * u32::from(index));
             let connection = plan.first_connection + index;
-            sent.at.insert((connection, u64::from(number)), Instant::now());
+            let at = Instant::now();
             messages.write(stream, connection, u64::from(number))?;
+            // After the write: a map that grows is no wait of the message's.
+            sent.at.insert((connection, u64::from(number)), at);
         }
     }
     Ok(sent)
@@ -144,6 +188,14 @@ mod tests {
     fn plan(listener: &TcpListener, connections: u16) -> Plan {
         let address = listener.local_addr().unwrap();
         Plan { address, first_connection: 7, connections, pause: Duration::from_millis(10) }
+    }
+
+    #[test]
+    fn percentiles_are_waits_that_happened() {
+        let waits = |count: u64| Waits::new((1..=count).rev().map(Duration::from_millis).collect());
+        let of = |count, percent| waits(count).percentile(percent).as_millis();
+        assert_eq!((of(100, 50), of(100, 99), of(1000, 99), of(3, 99)), (50, 99, 990, 3));
+        assert_eq!((of(0, 99), waits(0).longest()), (0, Duration::ZERO));
     }
 
     #[test]

@@ -126,10 +126,12 @@ fn unknown(expressions: &[String], known: &BTreeSet<String>) -> Vec<String> {
     named.filter(|name| !known.contains(name)).collect()
 }
 
-/// Two listeners; messages that are forwarded, stopped, sampled, and refused their topic.
+/// Messages that are forwarded, stopped, and refused their topic.
 const TRAFFIC: &str = r#"
 [status]
 address = "127.0.0.1:0"
+[limits]
+idle_time = "1 s"
 [topics]
 allow = ["allowed-*"]
 [[rule]]
@@ -165,6 +167,11 @@ fn start_with_traffic(mock: &Mock, pki: &Pki) -> Corndog {
     let mut sender = Sender::connect(**plain);
     sender.send(&all);
     sender.finish();
+    // One that is refused, and one that is closed.
+    let mut browser = Sender::connect(**plain);
+    browser.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    browser.wait_closed(seconds(20));
+    Sender::connect(**plain).wait_closed(seconds(20));
     corndog
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::forwarder::Kind;
-use corndog_perf::{Failure, fairness, sink};
+use corndog_perf::{Failure, fairness, sink, stage};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -54,7 +54,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
     let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
     let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
-    let plan = fairness::Plan {
+    let plan = stage::Plan {
         installed: Kind::Corndog.find(&corndog)?,
         port: args.port,
         sink: sink::Plan {

@@ -121,14 +121,14 @@ impl Flight {
     }
 
     /// Takes a batch in; gives it back if no seat is free.
-    pub(crate) fn board(&mut self, batch: Batch) -> Result<usize, Batch> {
+    pub(crate) fn board(&mut self, batch: Batch) -> Result<usize, Box<Batch>> {
         match self.seats.iter().position(Option::is_none) {
             Some(slot) => {
                 let (letters, bound) = (Letters::default(), Vec::new());
                 self.seats[slot] = Some(Seat { batch, letters, sent_count: 0, bound });
                 Ok(slot)
             }
-            None => Err(batch),
+            None => Err(Box::new(batch)),
         }
     }
 
