@@ -4,8 +4,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Settings;
 
-/// Descriptors that the process needs beside its connections: shards, rings, librdkafka, files.
-const DESCRIPTORS_BASE: usize = 48;
+/// Descriptors that the process needs beside its senders' connections: rings, librdkafka, the main
+/// loop, the status server's connections, files.
+const DESCRIPTORS_BASE: usize = 80;
 /// Descriptors of one receiver shard: its rings and eventfds.
 const DESCRIPTORS_PER_RECEIVER: usize = 14;
 /// Of one listener on one shard: its socket, and once more to wait on where it is of datagrams.

@@ -76,10 +76,6 @@ pub fn run(file: Option<&str>, format: LogFormat) -> ExitCode {
 }
 
 fn start(file: Option<&str>, report: &Report) -> Result<(Runtime, Started, Signals), Vec<String>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|why| vec![format!("the main loop cannot be made: {why}")])?;
-    let entered = runtime.enter();
-    let signals = Signals::take().map_err(|why| vec![format!("signals cannot be taken: {why}")])?;
     let found = |path: &str| report.say(Level::Info, &format!("configuration: {path}"));
     let Plan { path, mut settings, rules, tls, warnings } = plan(file, found)?;
     report.hide(&settings.kafka);
@@ -87,6 +83,10 @@ fn start(file: Option<&str>, report: &Report) -> Result<(Runtime, Started, Signa
     if let Some(warning) = probe::take_descriptors(&settings).map_err(|why| vec![why])? {
         report.say(Level::Warn, &warning);
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|why| vec![format!("the main loop cannot be made: {why}")])?;
+    let entered = runtime.enter();
+    let signals = Signals::take().map_err(|why| vec![format!("signals cannot be taken: {why}")])?;
     let status = settings.status.map(status::bind).transpose().map_err(|why| vec![why])?;
     let shard_count = settings.cores.receivers.len();
     let (listeners, warnings) = Listeners::open(&mut settings.listen, tls, shard_count)?;

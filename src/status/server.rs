@@ -40,6 +40,8 @@ const HEADER_FIELDS_MAX: usize = 64;
 /// Answers in a second, and how many at once before that: rendering one takes up to milliseconds.
 const ANSWERS_PER_SECOND: u32 = 20;
 const ANSWERS_AT_ONCE: u32 = 20;
+/// Between an answer and the next on the same connection, whatever has been asked meanwhile.
+const AGAIN_PAUSE: Duration = Duration::from_millis(250);
 /// Connections accepted in a second, and at once.
 const ACCEPTS_PER_SECOND: u32 = 200;
 const ACCEPTS_AT_ONCE: u32 = 50;
@@ -137,9 +139,14 @@ impl Server {
     /// Answers one connection's requests.
     async fn talk(self: Rc<Self>, stream: TcpStream, has_asked: Rc<Cell<bool>>) {
         let server = self.clone();
+        let is_first = Cell::new(true);
         let service = service_fn(move |request| {
             let (server, has_asked) = (server.clone(), has_asked.clone());
+            let is_first = is_first.replace(false);
             async move {
+                if !is_first {
+                    sleep(AGAIN_PAUSE).await;
+                }
                 has_asked.set(true);
                 let response = server.respond(&request).await;
                 has_asked.set(false);

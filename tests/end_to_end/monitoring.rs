@@ -340,8 +340,9 @@ fn a_thousand_hostile_topics_fit_the_page_and_no_name_breaks_out_of_it() {
 
 /// Every label is one of the program's, and holds what it was given.
 fn check_names(samples: &[Sample], rule: &str) {
-    const LABELS: [&str; 9] =
-        ["le", "listener", "stage", "rule", "topic", "shard", "broker", "reason", "version"];
+    const LABELS: [&str; 10] = [
+        "le", "listener", "stage", "rule", "topic", "shard", "broker", "reason", "state", "version",
+    ];
     for sample in samples {
         assert!(sample.name.starts_with("corndog_"), "{}", sample.name);
         let unknown = sample.labels.keys().find(|label| !LABELS.contains(&label.as_str()));
