@@ -60,6 +60,8 @@ pub struct Observer {
     threads: Threads,
     brokers: Brokers,
     brokers_at: Option<Instant>,
+    /// Statistics in a row in which no broker was connected.
+    missing_count: u64,
     quiet: Quiet,
 }
 
@@ -101,6 +103,7 @@ impl Observer {
             threads: Threads::new(now),
             brokers: Brokers::default(),
             brokers_at: None,
+            missing_count: 0,
             quiet: Quiet::new(now),
         }
     }
@@ -147,6 +150,7 @@ impl Observer {
     /// Takes librdkafka's statistics.
     pub fn take_statistics(&mut self, json: &str, now: Instant) {
         if let Some(brokers) = brokers::read(json) {
+            self.missing_count = if brokers.is_up { 0 } else { self.missing_count + 1 };
             self.brokers = brokers;
             self.brokers_at = Some(now);
         }

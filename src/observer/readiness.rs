@@ -12,6 +12,9 @@ use crate::observer::brokers::Brokers;
 /// Records in flight and none acknowledged for this long: Kafka does not take them.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// Statistics in a row, of five seconds each, in which no broker is connected: it is no reconnect.
+const MISSING_MIN: u64 = 2;
+
 /// How long nothing was acknowledged, while something could have been.
 #[derive(Debug)]
 pub struct Quiet {
@@ -42,6 +45,7 @@ impl Quiet {
 pub fn reasons(
     engine: &Engine,
     brokers: Option<&Brokers>,
+    missing_count: u64,
     quiet: &Quiet,
     now: Instant,
 ) -> Vec<String> {
@@ -57,9 +61,11 @@ pub fn reasons(
         reasons.push("a shard has ended by itself; see the log".to_owned());
     }
     let is_up = brokers.is_some_and(|brokers| brokers.is_up);
-    // What the statistics say may be some seconds old; what was delivered since then is newer.
-    let is_gone =
-        brokers.is_some_and(|brokers| !brokers.is_up && brokers.is_trying) && !quiet.is_flowing;
+    // A client that has records for a topic asks for its partitions every ten seconds, so some broker
+    // is connected; one that never had any need not be. What was delivered is newer than statistics.
+    let is_gone = missing_count >= MISSING_MIN
+        && !quiet.is_flowing
+        && engine.books().producer.taken.value() > 0;
     match Reach::of(&engine.books().producer.reach) {
         Reach::Unknown if !is_up => {
             reasons.push("Kafka: no broker has answered yet; see the log".to_owned());

@@ -51,7 +51,7 @@ impl Observer {
         let books = engine.books();
         let ledger = books.ledger();
         let brokers = self.known_brokers(now);
-        let reasons = readiness::reasons(engine, brokers, &self.quiet, now);
+        let reasons = readiness::reasons(engine, brokers, self.missing_count, &self.quiet, now);
         let state = match () {
             () if engine.phase() > corndog_pipeline::control::Phase::Running => "draining",
             () if reasons.is_empty() => "ready",
