@@ -35,6 +35,9 @@ const TICK_DRAINING: Duration = Duration::from_millis(2);
 /// Notices taken in one turn; then whoever else waits for this thread has a turn.
 const TURN_NOTICES_MAX: usize = 1024;
 
+/// How much the main thread gives way.
+const NICENESS: i32 = 10;
+
 const EXIT_NOT_DRAINED: u8 = 1;
 
 /// What was started.
@@ -100,6 +103,8 @@ impl Running {
 
     /// Runs until all shards have ended; the exit code.
     pub fn serve(mut self, runtime: &Runtime, mut signals: Signals) -> ExitCode {
+        // Whoever looks takes no core from a shard. It is this thread's alone: the shards are there.
+        let _ = rustix::process::nice(NICENESS);
         let status = self.status.take();
         let statsd = self.engine.settings().statsd.clone().map(Statsd::new);
         let running = Rc::new(RefCell::new(self));
