@@ -120,7 +120,7 @@ impl Observer {
             self.spare = engine.ask_latencies(empty);
         }
         let seen = Seen::of(engine);
-        let before = std::mem::replace(&mut self.before, Seen::default());
+        let before = std::mem::take(&mut self.before);
         (self.rates, self.rows) = rates(&before, &seen, elapsed.as_secs_f64());
         let ledger = &seen.ledger;
         let counts = Counts {

@@ -104,13 +104,16 @@ mod tests {
                 "connects":4,"txbytes":5,"rtt":{"cnt":9,"avg":700,"p50":600,"p99":900,"max":950}},
             "b1:9092/bootstrap":{"name":"b1:9092/bootstrap","nodeid":-1,"source":"configured","state":"DOWN"},
             ":0/internal":{"name":":0/internal","nodeid":-1,"source":"internal","state":"INIT"}}}"#;
-        let all = read(json).unwrap();
+        let all = read(json).expect("it is there");
         assert!(all.is_up);
         let brokers = all.rows;
         assert_eq!(brokers.len(), 1);
         assert_eq!((brokers[0].name.as_str(), brokers[0].state.as_str()), ("b1:9092/1", "UP"));
         assert_eq!((brokers[0].errors, brokers[0].round_trip.p99_us), (3, 900));
         assert_eq!(read("{\"brokers\":3}"), None);
-        assert_eq!(read(&json.replace("\"nodeid\":1", "\"nodeid\":-1")).unwrap().rows.len(), 2);
+        assert_eq!(
+            read(&json.replace("\"nodeid\":1", "\"nodeid\":-1")).expect("it is there").rows.len(),
+            2
+        );
     }
 }

@@ -111,7 +111,7 @@ mod tests {
         let mut past = Past::new(start);
         past.look(start + INTERVAL / 2, Counts { received: 5, delivered: 0, lost: 0 });
         assert!(past.show().received.is_empty());
-        past.latency.record_n(300, 10).unwrap();
+        past.latency.record_n(300, 10).expect("it is there");
         for point in 1..=POINTS_MAX as u64 + 5 {
             let counts = Counts { received: 50 * point, delivered: 40 * point, lost: 10 * point };
             past.look(start + INTERVAL * point as u32, counts);

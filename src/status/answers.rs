@@ -128,6 +128,6 @@ mod tests {
         let mut figures = Figures { uptime_s: 1.5, ..Figures::default() };
         figures.stats.insert("lines".to_owned(), 3);
         let body = ask("/stats", false, figures.clone()).body;
-        assert_eq!(serde_json::from_str::<Figures>(&body).unwrap(), figures);
+        assert_eq!(serde_json::from_str::<Figures>(&body).expect("it is there"), figures);
     }
 }

@@ -412,7 +412,7 @@ mod tests {
     use super::*;
 
     fn latency() -> Histogram<u64> {
-        Histogram::new_with_bounds(1, 600_000_000, 2).unwrap()
+        Histogram::new_with_bounds(1, 600_000_000, 2).expect("it is there")
     }
 
     #[test]
@@ -421,10 +421,10 @@ mod tests {
         let name = "a\"} 1\nevil{x=\"".to_owned();
         figures.listeners.push(Listener { name, received: 7, ..Listener::default() });
         let mut of = latency();
-        of.record_n(300, 2).unwrap();
-        of.record_n(70_000_000, 1).unwrap();
+        of.record_n(300, 2).expect("it is there");
+        of.record_n(70_000_000, 1).expect("it is there");
         let latencies = Latencies { listeners: vec![of], stages: vec![] };
-        let text = page(figures, latencies).unwrap();
+        let text = page(figures, latencies).expect("it is there");
         let label = r#"listener="a\"} 1\nevil{x=\"""#;
         assert!(!text.contains("\nevil"), "{text}");
         let has = |line: &str| text.lines().any(|held| held == line);
@@ -443,7 +443,7 @@ mod tests {
         let latencies = Latencies { listeners: vec![], stages: vec![] };
         let mut figures = Figures::default();
         figures.ledger.insert("dropped".to_owned(), serde_json::json!({ "framing": 3 }));
-        let text = page(figures, latencies).unwrap();
+        let text = page(figures, latencies).expect("it is there");
         for line in [
             "corndog_dropped_messages_total{reason=\"framing\"} 3",
             "corndog_dropped_messages_total{reason=\"oversize\"} 0",
@@ -473,11 +473,14 @@ mod tests {
             ..Figures::default()
         };
         let latencies = Latencies { listeners: vec![latency(); 64], stages: vec![] };
-        let text = page(figures, latencies).unwrap();
+        let text = page(figures, latencies).expect("it is there");
         assert!(text.len() < 1 << 20, "{} bytes", text.len());
         let sum = |name: &str| -> u64 {
             let of = text.lines().filter(|line| line.starts_with(name));
-            of.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+            of.map(|line| {
+                line.rsplit(' ').next().expect("it is there").parse::<u64>().expect("it is there")
+            })
+            .sum()
         };
         assert_eq!(sum("corndog_topic_taken_records_total{"), 2002);
         assert_eq!(sum("corndog_rule_matched_messages_total{"), 5000);

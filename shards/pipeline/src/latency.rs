@@ -106,13 +106,13 @@ mod tests {
     fn intervals_sum_up_topic_by_topic() {
         let known = [TopicIndex::new(7), TopicIndex::new(3)];
         let (mut sum, mut one) = (Latencies::new(1), Latencies::new(1));
-        one.of_topic(0, &known[..1]).record_n(10, 3).unwrap();
-        one.total.record_n(10, 3).unwrap();
+        one.of_topic(0, &known[..1]).record_n(10, 3).expect("it is there");
+        one.total.record_n(10, 3).expect("it is there");
         sum.add(&one);
         one.clear();
-        one.of_topic(1, &known).record_n(20, 2).unwrap();
-        one.of_topic(9, &known).record_n(30, 1).unwrap();
-        one.listeners[0].record(5).unwrap();
+        one.of_topic(1, &known).record_n(20, 2).expect("it is there");
+        one.of_topic(9, &known).record_n(30, 1).expect("it is there");
+        one.listeners[0].record(5).expect("it is there");
         sum.add(&one);
         let topics: Vec<(usize, u64)> =
             sum.topics.iter().map(|(topic, of)| (topic.index(), of.len())).collect();
