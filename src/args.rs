@@ -211,7 +211,7 @@ struct Import {
             no answer."
 )]
 struct Top {
-    /// host:port of the status server: the configuration's [status] address (default
+    /// host:port of the status server: status.address of its configuration (default
     /// 127.0.0.1:8585)
     #[argh(option, default = "STATUS_ADDRESS.to_owned()", arg_name = "address")]
     status: String,
