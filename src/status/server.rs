@@ -38,12 +38,12 @@ const CONNECTION_TIME_MAX: Duration = Duration::from_secs(15);
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 const HEADER_FIELDS_MAX: usize = 64;
 /// Answers in a second, and how many at once before that: rendering one takes up to milliseconds.
-const ANSWERS_PER_SECOND: u32 = 10;
+const ANSWERS_PER_SECOND: u32 = 20;
 const ANSWERS_AT_ONCE: u32 = 20;
 /// Between an answer and the next on the same connection, whatever has been asked meanwhile.
 const AGAIN_PAUSE: Duration = Duration::from_millis(250);
 /// Connections accepted in a second, and at once.
-const ACCEPTS_PER_SECOND: u32 = 50;
+const ACCEPTS_PER_SECOND: u32 = 200;
 const ACCEPTS_AT_ONCE: u32 = 50;
 /// After accept failed: descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);

@@ -308,7 +308,7 @@ fn slow_silent_and_many_clients_are_bounded_and_an_honest_one_is_served() {
             .collect();
         let began = Instant::now();
         let (mut served, mut slowest) = (0, Duration::ZERO);
-        while began.elapsed() < seconds(5) {
+        while began.elapsed() < seconds(10) {
             let asked = Instant::now();
             // The oldest of too many is closed, whoever that is: an honest one asks again.
             let answer =
@@ -327,7 +327,7 @@ fn slow_silent_and_many_clients_are_bounded_and_an_honest_one_is_served() {
             "{served} served, the slowest in {slowest:?}; {descriptors} descriptors, {} KiB more",
             grown >> 10
         );
-        assert!(served >= 5, "an honest client was served {served} times in 5 s");
+        assert!(served >= 5, "an honest client was served {served} times in 10 s");
         assert!(descriptors < 200, "{descriptors} descriptors");
         assert!(grown < 24 << 20, "{grown} bytes more");
         let stats = stats(status);
