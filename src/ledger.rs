@@ -59,6 +59,15 @@ impl Books {
         ledger
     }
 
+    /// Dead letters by reason: those that the rules made, and those that Kafka did.
+    pub fn dead_lettered(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let by_rules = Dropped::ALL
+            .map(|reason| (reason.name(), self.sum(|shard| &shard.dead_lettered[reason as usize])));
+        let by_kafka = Failed::ALL
+            .map(|reason| (reason.name(), self.producer.dead_lettered[reason as usize].value()));
+        by_rules.into_iter().chain(by_kafka)
+    }
+
     /// A receivers' counter, summed over the shards.
     pub fn sum(&self, counter: impl Fn(&ReceiverCounters) -> &Counter) -> u64 {
         self.receivers.iter().map(|shard| counter(shard).value()).sum()

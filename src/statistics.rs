@@ -1,6 +1,6 @@
 //! The log's line of statistics, beside the ledger.
 
-use corndog_pipeline::counters::{Closed, Dropped, Failed, Refused};
+use corndog_pipeline::counters::{Closed, Refused};
 use serde_json::{Map, Value};
 
 use crate::ledger::{Books, by_reason};
@@ -15,12 +15,13 @@ pub fn condition(books: &Books) -> Map<String, Value> {
     let ended = books.sum(|shard| &shard.ended);
     let accepted = books.sum(|shard| &shard.accepted);
     let empty: Vec<u64> = books.receivers.iter().map(|shard| shard.batches_empty.value()).collect();
+    let (letters, letter_counts): (Vec<&str>, Vec<u64>) = books.dead_lettered().unzip();
     Map::from_iter([
         ("connections".to_owned(), (accepted - ended).into()),
         ("closed".to_owned(), by_reason(&Closed::ALL.map(Closed::name), &closed)),
         ("connections_refused".to_owned(), by_reason(&Refused::ALL.map(Refused::name), &refused)),
         ("accept_failed".to_owned(), books.sum(|shard| &shard.accept_failed).into()),
-        ("dead_lettered".to_owned(), dead_lettered(books)),
+        ("dead_lettered".to_owned(), by_reason(&letters, &letter_counts)),
         ("truncated".to_owned(), books.sum(|shard| &shard.truncated).into()),
         ("bytes_in".to_owned(), books.sum(|shard| &shard.bytes_in).into()),
         ("held".to_owned(), books.sum(|shard| &shard.held).into()),
@@ -28,16 +29,6 @@ pub fn condition(books: &Books) -> Map<String, Value> {
         ("resent".to_owned(), books.producer.resent.value().into()),
         ("rebuilt".to_owned(), books.producer.rebuilt.value().into()),
     ])
-}
-
-/// Dead letters by reason: those that the rules made, and those that Kafka did.
-fn dead_lettered(books: &Books) -> Value {
-    let by_rules = Dropped::ALL
-        .map(|reason| (reason.name(), books.sum(|shard| &shard.dead_lettered[reason as usize])));
-    let by_kafka = Failed::ALL
-        .map(|reason| (reason.name(), books.producer.dead_lettered[reason as usize].value()));
-    let (names, counts): (Vec<&str>, Vec<u64>) = by_rules.into_iter().chain(by_kafka).unzip();
-    by_reason(&names, &counts)
 }
 
 /// In a build that counts them: allocations of the program so far.

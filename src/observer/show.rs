@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use corndog_pipeline::counters::{
-    Closed, Counter, Dropped, Failed, ReceiverCounters, Refused, State,
-};
+use corndog_pipeline::counters::{Closed, Counter, ReceiverCounters, Refused, State};
 use corndog_pipeline::latency::{LATENCY_TOPICS_MAX, STAGES};
 use corndog_pipeline::topics::Lane;
 use hdrhistogram::Histogram;
@@ -80,7 +78,11 @@ impl Observer {
             brokers: brokers.map_or_else(Vec::new, |brokers| brokers.rows.clone()),
             connections,
             dropped_by_kernel: engine.dropped_by_kernel(),
-            dead_lettered: dead_lettered(books),
+            dead_lettered: books
+                .dead_lettered()
+                .filter(|(_, count)| *count > 0)
+                .map(|(reason, count)| (reason.to_owned(), count))
+                .collect(),
             truncated: books.sum(|shard| &shard.truncated),
             resent: books.producer.resent.value(),
             rebuilt: books.producer.rebuilt.value(),
@@ -290,19 +292,6 @@ fn connections(books: &Books, limit: usize) -> Connections {
         }),
         accept_failed: books.sum(|shard| &shard.accept_failed),
     }
-}
-
-/// Dead letters by reason: those that the rules made, and those that Kafka did.
-fn dead_lettered(books: &Books) -> BTreeMap<String, u64> {
-    let by_rules = Dropped::ALL
-        .map(|reason| (reason.name(), books.sum(|shard| &shard.dead_lettered[reason as usize])));
-    let by_kafka = Failed::ALL
-        .map(|reason| (reason.name(), books.producer.dead_lettered[reason as usize].value()));
-    let mut sums = BTreeMap::new();
-    for (name, count) in by_rules.into_iter().chain(by_kafka).filter(|(_, count)| *count > 0) {
-        *sums.entry(name.to_owned()).or_default() += count;
-    }
-    sums
 }
 
 /// Memory of the process that is resident. Source: proc(5), `/proc/pid/statm`, in pages.

@@ -296,7 +296,7 @@ impl RuleSet {
                 break;
             }
         }
-        scratch.tally.note_ending(ending);
+        scratch.tally.note_ending(ending.as_ref());
         self.verdict(ending, message, context, &mut scratch.buffers)
     }
 

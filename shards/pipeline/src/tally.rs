@@ -13,14 +13,21 @@ pub(crate) struct Tally {
     counters: Arc<[RuleCounters]>,
     /// Rules that matched the message at hand.
     matched: Vec<usize>,
-    /// How it ended, where that says something of a rule.
-    ending: Option<Ending>,
+    /// What else its ending says of a rule.
+    blamed: Option<(usize, Blame)>,
+}
+
+/// What becomes of a message that a rule matched, and did not forward as it is.
+#[derive(Debug, Clone, Copy)]
+enum Blame {
+    Sampled,
+    Error,
 }
 
 impl Tally {
     pub(crate) fn new(rule_count: usize) -> Tally {
         let counters = (0..rule_count).map(|_| RuleCounters::default()).collect();
-        Tally { counters, matched: Vec::with_capacity(rule_count), ending: None }
+        Tally { counters, matched: Vec::with_capacity(rule_count), blamed: None }
     }
 
     pub(crate) fn counters(&self) -> &Arc<[RuleCounters]> {
@@ -30,29 +37,36 @@ impl Tally {
     /// A new message, or the last one again.
     pub(crate) fn begin(&mut self) {
         self.matched.clear();
-        self.ending = None;
+        self.blamed = None;
     }
 
+    #[inline]
     pub(crate) fn note_match(&mut self, rule: usize) {
         self.matched.push(rule);
     }
 
-    pub(crate) fn note_ending(&mut self, ending: Option<Ending>) {
-        self.ending = ending;
+    #[inline]
+    pub(crate) fn note_ending(&mut self, ending: Option<&Ending>) {
+        self.blamed = match ending {
+            Some(Ending::Dropped { rule, reason: Dropped::Sampled }) => {
+                Some((*rule, Blame::Sampled))
+            }
+            Some(Ending::Refused { rule: Some(rule), .. }) => Some((*rule, Blame::Error)),
+            _ => None,
+        };
     }
 
     /// The message is settled.
     #[inline]
     pub(crate) fn count(&mut self) {
-        for rule in self.matched.drain(..) {
+        for &rule in &self.matched {
             self.counters[rule].matched.add(1);
         }
-        match self.ending.take() {
-            Some(Ending::Dropped { rule, reason: Dropped::Sampled }) => {
-                self.counters[rule].sampled.add(1);
-            }
-            Some(Ending::Refused { rule: Some(rule), .. }) => self.counters[rule].errors.add(1),
-            _ => {}
+        self.matched.clear();
+        match self.blamed.take() {
+            Some((rule, Blame::Sampled)) => self.counters[rule].sampled.add(1),
+            Some((rule, Blame::Error)) => self.counters[rule].errors.add(1),
+            None => {}
         }
     }
 }
