@@ -415,9 +415,12 @@ fn replace(template: &Template, at: &At<'_, '_>, buffers: &mut Buffers) -> Optio
 /// False if one of them is too long.
 fn render_key_and_headers(forward: &Forward, at: &At<'_, '_>, buffers: &mut Buffers) -> bool {
     let Buffers { spans, value, has_value, time, key, headers, header, .. } = buffers;
-    let variables = at.variables(spans, has_value.then_some(&**value), time);
     key.clear();
     headers.clear();
+    if forward.key.is_none() && forward.headers.is_empty() {
+        return true;
+    }
+    let variables = at.variables(spans, has_value.then_some(&**value), time);
     let has_room = |template: &Template| template.render(&variables, KEY_BYTES_MAX, key);
     if !forward.key.as_ref().is_none_or(has_room) {
         return false;

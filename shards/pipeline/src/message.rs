@@ -96,10 +96,10 @@ impl<'a> Message<'a> {
             return rfc3164::parse_without_pri(frame, peer)
                 .unwrap_or_else(|| Message::raw(frame, peer));
         };
-        match rfc5424::parse(frame, pri, rest) {
-            Some(message) => message,
-            None => rfc3164::parse(frame, peer, pri, rest),
+        if let Some(message) = rfc5424::parse(frame, pri, rest) {
+            return message;
         }
+        rfc3164::parse(frame, peer, pri, rest)
     }
 
     /// Parses a frame of a listener whose senders speak `dialect`; the rest is as `parse`.

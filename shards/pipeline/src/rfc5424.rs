@@ -113,7 +113,7 @@ pub(crate) fn rfc3339_bytes(rest: &[u8]) -> Option<usize> {
     }
     let mut end = DATE_TIME_BYTES;
     if rest.get(end) == Some(&b'.') {
-        let digits = rest[end + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = digits(&rest[end + 1..]);
         if digits == 0 {
             return None;
         }
@@ -150,6 +150,17 @@ fn has_shape(word: u64, shape: &[u8; 8]) -> bool {
     let difference = word ^ u64::from_le_bytes(*shape);
     let carried = difference.wrapping_add(u64::from_le_bytes(slack));
     (difference | carried) & repeated(0xF0) == 0
+}
+
+/// How many digits `bytes` start with.
+#[inline]
+fn digits(bytes: &[u8]) -> usize {
+    // What is no digit is marked, and where 15 or 6 carried into the next byte it lies behind one.
+    let marks = |word: u64| {
+        let difference = word ^ repeated(b'0');
+        (difference | difference.wrapping_add(repeated(0x06))) & repeated(0xF0)
+    };
+    find(bytes, marks, |byte| !byte.is_ascii_digit()).unwrap_or(bytes.len())
 }
 
 /// Eight bytes from `at` on, the first in the lowest place.

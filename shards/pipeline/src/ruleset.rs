@@ -302,9 +302,11 @@ impl RuleSet {
 
     /// Forgets the message before.
     fn begin(&self, message: &Message<'_>, scratch: &mut Scratch) {
-        for field in scratch.read_documents.drain(..).chain([self.msg]) {
+        scratch.documents[self.msg].clear();
+        for &field in &scratch.read_documents {
             scratch.documents[field].clear();
         }
+        scratch.read_documents.clear();
         scratch.sd.clear();
         scratch.steps = Steps::new(message.frame.len(), self.steps_per_byte);
     }

@@ -271,7 +271,10 @@ fn latencies_are_of_the_records_that_kafka_acknowledged() {
     assert!(measured.total.min() >= 40_000, "{} us", measured.total.min());
     assert!(measured.total.max() <= us_max, "{} us", measured.total.max());
     assert_eq!(measured.listeners[0].len(), 3);
-    assert_eq!(measured.topics.iter().map(|(_, of)| of.len()).collect::<Vec<_>>(), [2, 1]);
+    // In the order of the first reports: Kafka answers for both topics when it likes.
+    let mut by_topic: Vec<u64> = measured.topics.iter().map(|(_, of)| of.len()).collect();
+    by_topic.sort_unstable();
+    assert_eq!(by_topic, [1, 2]);
     let plain = &rig.counters.topics[rig.topic("plain").index()];
     let counts = [&plain.taken, &plain.delivered, &plain.failed, &plain.bytes].map(|of| of.value());
     assert_eq!(counts, [2, 2, 0, 2]);
