@@ -22,7 +22,7 @@ use crate::report::Report;
 use crate::signals::{Request, Signals};
 use crate::statistics;
 use crate::statsd::Statsd;
-use crate::status::{Latencies, Server, answer};
+use crate::status::{Asked, Latencies, Server, answer};
 
 /// A line of statistics comes this often.
 const STATISTICS: Duration = Duration::from_secs(10);
@@ -346,14 +346,17 @@ fn serve_status(listener: std::net::TcpListener, running: &Rc<RefCell<Running>>)
             return running.borrow().report.say(Level::Error, &text);
         }
     };
-    let running = running.clone();
+    let (running, warning) = (running.clone(), running.clone());
     let server = Rc::new_cyclic(|server: &std::rc::Weak<Server>| {
         let server = server.clone();
-        Server::new(move |asked| {
+        let answer = move |asked: Asked<'_>| {
             let running = running.borrow();
             let status = server.upgrade().map(|server| server.status()).unwrap_or_default();
             answer(asked, || running.figures(status), || running.latencies())
-        })
+        };
+        let warn =
+            move |kind, text: &str| warning.borrow().report.say_once(Level::Warn, kind, text);
+        Server::new(answer, warn)
     });
     tokio::task::spawn_local(server.serve(listener));
 }

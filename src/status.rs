@@ -12,6 +12,6 @@ mod answers;
 mod metrics;
 mod server;
 
-pub use answers::answer;
+pub use answers::{Asked, answer};
 pub use metrics::Latencies;
 pub use server::{MEMORY_BYTES_MAX, Server, bind};

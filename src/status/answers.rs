@@ -13,7 +13,7 @@ const PAGE: &str = include_str!("page.html");
 pub const CONTENT_SECURITY_POLICY: &str = concat!(
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; ",
     "frame-ancestors 'none'; ",
-    "script-src 'sha256-IjBI3/ytHxajiLEVhFYQCBbAWRsyQ29f5gDzjcSaENA='; ",
+    "script-src 'sha256-8JF+utQHNMOrKnXe51HdBOpR6/ZUfF/W72Vm2EBmehM='; ",
     "style-src 'sha256-Pf8o0ZVNijYnqdqflRjIX2aswudpyp8O58MvuRdNcCM='"
 );
 /// What OpenMetrics asks for.

@@ -6,7 +6,7 @@
 
 use std::fmt::Error;
 
-use corndog_pipeline::counters::{Dropped, Failed};
+use corndog_pipeline::counters::{Closed, Dropped, Failed, Refused};
 use hdrhistogram::Histogram;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -142,10 +142,10 @@ impl Page {
             out.counter(name, help, None, [(vec![], count(field))])?;
         }
         let help = "Messages that became no record, by reason";
-        let rows = by_reason(&dropped, |reason| of("dropped", reason));
+        let rows = rows_by_reason(&dropped, |reason| of("dropped", reason));
         out.counter("dropped_messages", help, None, rows)?;
         let help = "Records given up, by reason";
-        let rows = by_reason(&failed, |reason| of("failed", reason));
+        let rows = rows_by_reason(&failed, |reason| of("failed", reason));
         out.counter("failed_records", help, None, rows)?;
         let help = "Messages whose verdict is open";
         out.gauge("in_hand_messages", help, None, [(vec![], count("in_hand"))])?;
@@ -153,7 +153,7 @@ impl Page {
         out.gauge("in_flight_records", help, None, [(vec![], count("in_flight"))])?;
         let figures = &self.figures;
         let letters = [&dropped[..], &failed].concat();
-        let letters = by_reason(&letters, |reason| figures.dead_lettered.get(reason).copied());
+        let letters = rows_by_reason(&letters, |reason| figures.dead_lettered.get(reason).copied());
         out.counter("dead_letter_records", "Dead letters among the records", None, letters)?;
         for (name, help, count) in [
             ("truncated_messages", "Messages cut at limits.frame", figures.truncated),
@@ -273,14 +273,17 @@ impl Page {
 
     fn connections(&self, out: &mut Out<'_>) -> Result<(), Error> {
         let of = &self.figures.connections;
-        let reason = |(reason, count): (&String, &u64)| (vec![("reason", reason.clone())], *count);
         let states = of.states.iter();
         let states = states.map(|(state, count)| (vec![("state", state.clone())], *count));
         out.gauge("connections", "Open connections by what they are at", None, states)?;
         let help = "Connections not let in, by reason";
-        out.counter("connections_refused", help, None, of.refused.iter().map(reason))?;
+        let refused = Refused::ALL.map(Refused::name);
+        let rows = rows_by_reason(&refused, |reason| of.refused.get(reason).copied());
+        out.counter("connections_refused", help, None, rows)?;
         let help = "Connections closed by corndog, by reason";
-        out.counter("connections_closed", help, None, of.closed.iter().map(reason))?;
+        let closed = Closed::ALL.map(Closed::name);
+        let rows = rows_by_reason(&closed, |reason| of.closed.get(reason).copied());
+        out.counter("connections_closed", help, None, rows)?;
         let help = "Times that a connection waited for an empty batch";
         out.counter("connections_held", help, None, [(vec![], of.held)])?;
         let help = "Times that accept failed";
@@ -289,12 +292,16 @@ impl Page {
         out.gauge("connections_limit", help, None, [(vec![], of.limit as u64)])?;
         let status = &self.figures.status;
         let help = "Requests answered by this server";
-        out.counter("status_requests", help, None, [(vec![], status.requests)])
+        out.counter("status_requests", help, None, [(vec![], status.requests)])?;
+        let help = "Connections of this server that were one too many";
+        out.counter("status_connections_refused", help, None, [(vec![], status.refused)])?;
+        let help = "Connections of this server that were too slow, too long, or not HTTP";
+        out.counter("status_connections_closed", help, None, [(vec![], status.closed)])
     }
 }
 
 /// A row for each reason, be it 0: a series that is born at 1 has no `increase` for an alert to see.
-fn by_reason(
+fn rows_by_reason(
     reasons: &[&str],
     count: impl Fn(&str) -> Option<u64>,
 ) -> impl Iterator<Item = (Vec<Label>, u64)> {
@@ -449,6 +456,8 @@ mod tests {
             "corndog_dropped_messages_total{reason=\"oversize\"} 0",
             "corndog_failed_records_total{reason=\"topic_unknown\"} 0",
             "corndog_dead_letter_records_total{reason=\"topic_refused\"} 0",
+            "corndog_connections_refused_total{reason=\"certificate\"} 0",
+            "corndog_connections_closed_total{reason=\"idle_time\"} 0",
         ] {
             assert!(text.lines().any(|held| held == line), "no {line}: {text}");
         }

@@ -64,6 +64,7 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, String> {
 /// What all connections share.
 pub struct Server {
     answer: Box<dyn Fn(Asked<'_>) -> Answer>,
+    warn: Box<dyn Fn(&'static str, &str)>,
     answers: Pace,
     accepts: Pace,
     /// The oldest first.
@@ -82,10 +83,15 @@ struct Open {
 }
 
 impl Server {
-    /// One that answers so.
-    pub fn new(answer: impl Fn(Asked<'_>) -> Answer + 'static) -> Server {
+    /// One that answers so, and that warns so of clients that it does not serve: with a kind, of
+    /// which the log has one line for each interval.
+    pub fn new(
+        answer: impl Fn(Asked<'_>) -> Answer + 'static,
+        warn: impl Fn(&'static str, &str) + 'static,
+    ) -> Server {
         Server {
             answer: Box::new(answer),
+            warn: Box::new(warn),
             answers: Pace::new(ANSWERS_PER_SECOND, ANSWERS_AT_ONCE),
             accepts: Pace::new(ACCEPTS_PER_SECOND, ACCEPTS_AT_ONCE),
             open: RefCell::default(),
@@ -109,16 +115,21 @@ impl Server {
         for number in 0.. {
             self.accepts.turn().await;
             match listener.accept().await {
-                Ok((stream, _)) => self.admit(number, stream),
+                Ok((stream, peer)) => self.admit(number, stream, peer),
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             }
         }
     }
 
-    fn admit(self: &Rc<Self>, number: u64, stream: TcpStream) {
+    fn admit(self: &Rc<Self>, number: u64, stream: TcpStream, peer: SocketAddr) {
         let mut open = self.open.borrow_mut();
         if open.len() >= CONNECTIONS_MAX {
             add(&self.refused);
+            let text = format!(
+                "status server: {CONNECTIONS_MAX} connections are open when {peer} comes; \
+                 one of them ends"
+            );
+            (self.warn)("status_connections", &text);
             let Some(idle) = open.iter().position(|open| !open.has_asked.get()) else { return };
             if let Some(idle) = open.remove(idle) {
                 idle.task.abort();
@@ -128,16 +139,19 @@ impl Server {
         let asked = has_asked.clone();
         let task = tokio::task::spawn_local(async move {
             let talk = server.clone().talk(stream, asked);
-            if timeout(CONNECTION_TIME_MAX, talk).await.is_err() {
+            // Too slow, too long, not HTTP, or gone.
+            if timeout(CONNECTION_TIME_MAX, talk).await != Ok(true) {
                 add(&server.closed);
+                let text = format!("status server: {peer} is too slow, or does not speak HTTP");
+                (server.warn)("status_client", &text);
             }
             server.open.borrow_mut().retain(|open| open.number != number);
         });
         open.push_back(Open { number, task: task.abort_handle(), has_asked });
     }
 
-    /// Answers one connection's requests.
-    async fn talk(self: Rc<Self>, stream: TcpStream, has_asked: Rc<Cell<bool>>) {
+    /// Answers one connection's requests; whether it ended as it should.
+    async fn talk(self: Rc<Self>, stream: TcpStream, has_asked: Rc<Cell<bool>>) -> bool {
         let server = self.clone();
         let is_first = Cell::new(true);
         let service = service_fn(move |request| {
@@ -159,10 +173,7 @@ impl Server {
             .max_buf_size(HEADER_BYTES_MAX)
             .max_headers(HEADER_FIELDS_MAX)
             .serve_connection(TokioIo::new(stream), service);
-        if connection.await.is_err() {
-            // Too slow, too long, not HTTP, or gone.
-            add(&self.closed);
-        }
+        connection.await.is_ok()
     }
 
     async fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
