@@ -69,7 +69,7 @@ pub const BATCHES_PER_RECEIVER: Bounds = Bounds {
 /// `batches.age`.
 pub const BATCH_AGE: Bounds = Bounds {
     unit: Unit::Millis,
-    min: (1, "because each batch costs the producer a wake"),
+    min: (0, "which sends each batch as soon as nothing more is read"),
     max: (60 * SECOND, "because a record waits that long in an unfilled batch"),
     default: 5,
 };

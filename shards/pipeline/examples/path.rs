@@ -1,11 +1,9 @@
 //! A message's whole way through the pipeline, from a socket's bytes to a batch that goes out and comes
-//! home: for counting instructions, which hardly depend on neighbours.
+//! home, for W1 to W3 of perf/README.md: for counting instructions, which hardly depend on neighbours.
+//! `perf/budget` counts them.
 //!
 //!     cargo build --release --workspace --example path
-//!     valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/examples/path 100000
-//!     valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/examples/path 300000
-//!
-//! The difference of the two counts, divided by 200,000, is instructions per message of W1.
+//!     target/release/examples/path w2 300000
 
 #![allow(
     clippy::disallowed_methods,
@@ -14,6 +12,8 @@
     reason = "a clock and a count to be printed: it is no part of the pipeline"
 )]
 
+use corndog_perf::message::{Block, Framing};
+use corndog_perf::workload::Workload;
 use corndog_pipeline::batch::{Batch, Receipt};
 use corndog_pipeline::counters::ReceiverCounters;
 use corndog_pipeline::framing::Deframer;
@@ -27,22 +27,72 @@ use corndog_pipeline::template::Context;
 use corndog_pipeline::topics::{Lane, TopicTable};
 use std::time::{Duration, Instant};
 
-/// Bytes of a frame of W1, and of what a socket gives at once.
-const FRAME_BYTES: usize = 248;
+/// Bytes that a socket gives at once.
 const READ_BYTES: usize = 64 * 1024;
+/// Bytes of a frame that no workload's is longer than.
+const FRAME_BYTES_MAX: usize = 64 * 1024;
 
-fn main() {
-    let count: usize = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(0);
-    let head = "<165>1 2026-02-11T22:14:15.003123Z host17.example.net app-name 12345 ID47 - ";
-    let line = format!("{head}{}\n", "x".repeat(FRAME_BYTES - head.len()));
-    let input = line.repeat(READ_BYTES / line.len()).into_bytes();
-    let mut path = Path::new();
+fn main() -> Result<(), String> {
+    let usage = "path WORKLOAD COUNT: w1, w2 or w3, and how many messages";
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().ok_or(usage)?;
+    let count: usize = arguments.next().and_then(|count| count.parse().ok()).ok_or(usage)?;
+    let workload = Workload::parse(&name)?;
+    let block = Block::new(workload.texts(1), READ_BYTES, Framing::Lf);
+    let mut path = Path::new(&rules(workload));
     let began = Instant::now();
     while path.forwarded < count {
-        path.feed(&input);
+        path.feed(block.bytes());
     }
     let ns = began.elapsed().as_nanos() / path.forwarded.max(1) as u128;
     println!("{} messages, {ns} ns each", path.forwarded);
+    Ok(())
+}
+
+/// The workload's rules, as perf/workloads has them.
+fn rules(workload: Workload) -> Vec<RuleConfig> {
+    let forward = |topic: &str| {
+        ActionConfig::Forward(ForwardConfig {
+            topic: topic.to_owned(),
+            key: None,
+            headers: Vec::new(),
+            format: PayloadFormat::Msg,
+        })
+    };
+    let rule = |matcher: MatcherConfig, actions: Vec<ActionConfig>| RuleConfig {
+        name: String::new(),
+        field: Field::Msg,
+        matcher,
+        actions,
+    };
+    let all = |topic: &str| rule(MatcherConfig::Always, vec![forward(topic)]);
+    match workload {
+        Workload::W1 { .. } | Workload::W4 => vec![all("logs")],
+        Workload::W2 => {
+            let merged = serde_json::json!({
+                "meta": { "hotdog": { "version": "{{version}}", "timestamp": "{{iso8601}}" } }
+            });
+            let text = "This is the total message: {{msg}}\n\nAnd the name is: {{name}}\n";
+            vec![
+                rule(
+                    MatcherConfig::Jmespath("meta.topic".to_owned()),
+                    vec![ActionConfig::Merge(merged), forward("logs-{{value}}")],
+                ),
+                rule(
+                    MatcherConfig::Regex(r"^hello\s+(?P<name>\w+)?".to_owned()),
+                    vec![ActionConfig::Replace(text.to_owned()), forward("test")],
+                ),
+                all("logs-unknown"),
+            ]
+        }
+        Workload::W3 { rules } => {
+            let matching = |pattern| rule(MatcherConfig::Regex(pattern), vec![forward("test")]);
+            let by_prefix = (0..rules / 2).map(|number| format!("^svc-{number:03}: "));
+            let by_code =
+                (0..rules / 2).map(|number| format!(r"user=(?P<user>\w+) .*code={number:03}"));
+            by_prefix.chain(by_code).map(matching).chain([all("logs-unknown")]).collect()
+        }
+    }
 }
 
 struct Path {
@@ -57,20 +107,13 @@ struct Path {
 }
 
 impl Path {
-    fn new() -> Path {
-        let forward = ForwardConfig {
-            topic: "logs".to_owned(),
-            key: None,
-            headers: Vec::new(),
-            format: PayloadFormat::Msg,
+    fn new(rules: &[RuleConfig]) -> Path {
+        let routing = RoutingConfig {
+            allow: vec!["logs-*".to_owned()],
+            distinct: 10,
+            ..RoutingConfig::default()
         };
-        let rule = RuleConfig {
-            name: "all".to_owned(),
-            field: Field::Msg,
-            matcher: MatcherConfig::Always,
-            actions: vec![ActionConfig::Forward(forward)],
-        };
-        let mut rules = RuleSet::compile(&[rule], &RoutingConfig::default()).expect("a legal rule");
+        let mut rules = RuleSet::compile(rules, &routing).expect("legal rules");
         let table = TopicTable::new(rules.configured_topics(), 10);
         rules.place(&table).expect("there is room");
         let scratch = rules.scratch();
@@ -81,7 +124,7 @@ impl Path {
             scratch,
             pool,
             counters: ReceiverCounters::new(1),
-            deframer: Deframer::new(READ_BYTES),
+            deframer: Deframer::new(FRAME_BYTES_MAX),
             out: Vec::new(),
             forwarded: 0,
         }

@@ -3,6 +3,9 @@
 //! Each batch is empty at home, open (being filled), or out (sealed, on its way or with the
 //! producer): `empty + open + out == batch_count` at any time. No batch empty means: stop reading.
 //! Who carries a batch from thread to thread is not decided here.
+//!
+//! When an open batch leaves that is not full: in quiet times at once, so that nobody waits; the more
+//! records come, the later, so that few batches carry them; and never later than its age.
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +26,12 @@ pub enum Append {
     TooLarge,
 }
 
+/// Between two batches that leave unfilled, at least; each costs the producer a wake.
+const PAUSE_MIN: Duration = Duration::from_micros(250);
+/// Records a second up to which that is enough; the pause grows as they do.
+const QUIET_RATE: u64 = 50_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
 /// A receiver shard's batches.
 #[derive(Debug)]
 pub struct Pool {
@@ -36,6 +45,33 @@ pub struct Pool {
     batch_bytes: usize,
     batch_age_max: Duration,
     waiting_max: usize,
+    paces: [Pace; 2],
+}
+
+/// How the batches of one lane follow each other.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    /// When the last one left.
+    left_at: Option<Instant>,
+    /// How much later the next may.
+    pause: Duration,
+}
+
+impl Pace {
+    /// A batch of so many records leaves.
+    fn note(&mut self, now: Instant, records: usize, age_max: Duration) {
+        let since = self.left_at.map_or(age_max, |at| now.saturating_duration_since(at));
+        let quiet_records = (since.as_nanos() as u64).saturating_mul(QUIET_RATE) / NANOS_PER_SECOND;
+        let pause =
+            PAUSE_MIN.saturating_mul(records as u32) / quiet_records.clamp(1, 1 << 31) as u32;
+        self.left_at = Some(now);
+        self.pause = pause.max(PAUSE_MIN).min(age_max);
+    }
+
+    /// When a batch that was opened then is due.
+    fn due_at(&self, opened_at: Instant) -> Instant {
+        self.left_at.map_or(opened_at, |at| opened_at.max(at + self.pause))
+    }
 }
 
 impl Pool {
@@ -56,6 +92,7 @@ impl Pool {
             batch_bytes,
             batch_age_max,
             waiting_max: (batch_count / 4).max(1),
+            paces: [Pace::default(); 2],
         }
     }
 
@@ -69,7 +106,7 @@ impl Pool {
         }
         let topic_lane = self.topic_lanes[record.topic.index()];
         if topic_lane != lane {
-            if let Some(batch) = self.seal(topic_lane) {
+            if let Some(batch) = self.seal(topic_lane, receipt.read_at) {
                 return Append::Sealed(batch);
             }
             self.topic_lanes[record.topic.index()] = lane;
@@ -81,7 +118,7 @@ impl Pool {
         if open.is_some_and(|batch| batch.try_push(record, receipt)) {
             return Append::Written;
         }
-        self.seal(lane).map_or(Append::NoEmptyBatch, Append::Sealed)
+        self.seal(lane, receipt.read_at).map_or(Append::NoEmptyBatch, Append::Sealed)
     }
 
     fn open_batch(&mut self, now: Instant, lane: Lane) -> bool {
@@ -95,27 +132,30 @@ impl Pool {
         true
     }
 
-    fn seal(&mut self, lane: Lane) -> Option<Batch> {
+    fn seal(&mut self, lane: Lane, now: Instant) -> Option<Batch> {
         let batch = self.open[lane as usize].take()?;
+        self.paces[lane as usize].note(now, batch.record_count(), self.batch_age_max);
         self.out[lane as usize] += 1;
         Some(batch)
     }
 
-    /// The open batch that is older than the pool's age, or any open one where `now` is `None`
-    /// (at a drain). Call it until it gives nothing.
-    pub fn seal_aged(&mut self, now: Option<Instant>) -> Option<Batch> {
-        let age_max = self.batch_age_max;
+    /// An open batch that is due at `now`, or any open one where `is_drained`. Call it until it
+    /// gives nothing.
+    pub fn seal_due(&mut self, now: Instant, is_drained: bool) -> Option<Batch> {
         [Lane::Flowing, Lane::Waiting].into_iter().find_map(|lane| {
-            let opened_at = self.open[lane as usize].as_ref()?.opened_at?;
-            let is_due = now.is_none_or(|now| now.saturating_duration_since(opened_at) >= age_max);
-            is_due.then(|| self.seal(lane)).flatten()
+            let is_due = is_drained || self.due_at(lane)? <= now;
+            is_due.then(|| self.seal(lane, now)).flatten()
         })
     }
 
-    /// When the oldest open batch will be due; `None` while none is open.
+    /// When the next open batch will be due; `None` while none is open.
     pub fn next_seal_at(&self) -> Option<Instant> {
-        let opened = self.open.iter().flatten().filter_map(|batch| batch.opened_at).min()?;
-        Some(opened + self.batch_age_max)
+        [Lane::Flowing, Lane::Waiting].into_iter().filter_map(|lane| self.due_at(lane)).min()
+    }
+
+    fn due_at(&self, lane: Lane) -> Option<Instant> {
+        let opened_at = self.open[lane as usize].as_ref()?.opened_at?;
+        Some(self.paces[lane as usize].due_at(opened_at))
     }
 
     /// Takes back a batch, emptied.

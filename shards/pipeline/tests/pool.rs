@@ -113,7 +113,7 @@ proptest! {
                 }
                 Step::Wait(milliseconds) => {
                     now += Duration::from_millis(milliseconds);
-                    while let Some(batch) = pool.seal_aged(Some(now)) {
+                    while let Some(batch) = pool.seal_due(now, false) {
                         producer.take(batch);
                     }
                     prop_assert!(pool.next_seal_at().is_none_or(|at| at > now));
@@ -124,7 +124,7 @@ proptest! {
                     }
                 }
                 Step::Drain => {
-                    while let Some(batch) = pool.seal_aged(None) {
+                    while let Some(batch) = pool.seal_due(now, true) {
                         producer.take(batch);
                     }
                     prop_assert_eq!(pool.open_count(), 0);
@@ -133,7 +133,7 @@ proptest! {
             prop_assert_eq!(pool.empty_count() + pool.open_count() + pool.out_count(), batch_count);
             prop_assert_eq!(pool.out_count(), producer.out.len());
         }
-        while let Some(batch) = pool.seal_aged(None) {
+        while let Some(batch) = pool.seal_due(now, true) {
             producer.take(batch);
         }
         while let Some(batch) = producer.out.pop_front() {
@@ -173,4 +173,50 @@ fn a_topic_that_changes_lanes_leaves_its_old_batch_first() {
     };
     assert_eq!(batch.payload(0), b"1");
     assert!(matches!(append(&mut pool, now, Lane::Flowing, topic, None, b"2"), Append::Written));
+}
+
+/// Appends so many small records, which fit.
+fn fill(pool: &mut Pool, now: Instant, records: usize) {
+    for _ in 0..records {
+        let topic = TopicIndex::new(0);
+        assert!(matches!(append(pool, now, Lane::Flowing, topic, None, b"x"), Append::Written));
+    }
+}
+
+#[test]
+fn in_quiet_times_a_batch_leaves_at_once_and_the_next_after_a_pause() {
+    let mut pool = Pool::new(0, 4, BATCH_BYTES, AGE, TOPICS);
+    let now = Instant::now();
+    fill(&mut pool, now, 1);
+    assert_eq!(pool.next_seal_at(), Some(now));
+    assert!(pool.seal_due(now, false).is_some());
+    fill(&mut pool, now, 1);
+    let next = now + Duration::from_micros(250);
+    assert_eq!(pool.next_seal_at(), Some(next));
+    assert!(pool.seal_due(now, false).is_none());
+    assert!(pool.seal_due(next, false).is_some());
+    // One after the pause is over waits for nothing.
+    let later = next + AGE;
+    fill(&mut pool, later, 1);
+    assert_eq!(pool.next_seal_at(), Some(later));
+}
+
+#[test]
+fn the_more_comes_the_later_a_batch_leaves_and_never_later_than_its_age() {
+    let pause_after = |records: usize, since: Duration, age: Duration| {
+        let mut pool = Pool::new(0, 4, 1 << 20, age, TOPICS);
+        let first = Instant::now();
+        fill(&mut pool, first, 1);
+        assert!(pool.seal_due(first, false).is_some());
+        let now = first + since;
+        fill(&mut pool, now, records);
+        assert!(pool.seal_due(now, true).is_some());
+        fill(&mut pool, now, 1);
+        pool.next_seal_at().unwrap() - now
+    };
+    let since = Duration::from_millis(1);
+    assert_eq!(pause_after(20, since, AGE), Duration::from_micros(250));
+    assert_eq!(pause_after(200, since, AGE), Duration::from_millis(1));
+    assert_eq!(pause_after(10_000, since, AGE), AGE);
+    assert_eq!(pause_after(10_000, since, Duration::ZERO), Duration::ZERO);
 }

@@ -15,6 +15,7 @@ use corndog_pipeline::topics::TopicIndex;
 
 use crate::desk::{Failure, Stall};
 use crate::outcome::is_offered_again;
+use crate::partitions::Load;
 use crate::place::Place;
 use crate::shard::Shard;
 use crate::values::Code;
@@ -204,7 +205,9 @@ impl Shard {
             return;
         }
         let partition_count = self.flight.partition_count(topic);
-        let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, slot);
+        let records = self.flight.letters(slot).map_or(0, Letters::waiting);
+        let load = Load { slot, records, linger: self.conf.linger };
+        let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, load);
         let failures = &mut self.desk.failures;
         let mut waits = false;
         let choose = |bound: Option<i32>| choice.next(None, bound);

@@ -8,6 +8,9 @@
 //!
 //! A record that was on its way to a partition and is sent again is *bound*: it goes to the same
 //! one. On another it would stand behind records that came after it and were taken there.
+//!
+//! Records without a key stay on a partition while librdkafka lingers there, so that small batches
+//! share one request, and wait for what is left of that time alone (as KIP-480 and KIP-794 do).
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +18,9 @@ use crate::partition;
 
 /// How often a record goes through the partitioner, which learns the partition count there.
 const REFRESH: Duration = Duration::from_secs(1);
+/// Records without a key that one partition is given before it is the next one's turn, but for the
+/// last batch's: enough for a full request.
+const STAY_RECORDS_MAX: usize = 1000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opening {
@@ -33,7 +39,22 @@ pub(crate) struct Partitions {
     fresh_count: usize,
     /// The open partition that the last batch's records without key went to.
     last: usize,
+    /// While this lies ahead, the next batch's go there too, if they are few.
+    stay_until: Option<Instant>,
+    /// Records of the batches that stayed.
+    stayed: usize,
     refresh_at: Option<Instant>,
+}
+
+/// What a batch has for a topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Where the batch sits.
+    pub(crate) slot: usize,
+    /// Its records of the topic.
+    pub(crate) records: usize,
+    /// How long librdkafka lets a partition's first record wait for others.
+    pub(crate) linger: Duration,
 }
 
 /// Chooses partitions for the records of one batch.
@@ -52,7 +73,14 @@ pub(crate) struct Choice<'p> {
 
 impl Partitions {
     pub(crate) fn new(topic: usize) -> Self {
-        Partitions { openings: Vec::new(), fresh_count: 0, last: topic, refresh_at: None }
+        Partitions {
+            openings: Vec::new(),
+            fresh_count: 0,
+            last: topic,
+            stay_until: None,
+            stayed: 0,
+            refresh_at: None,
+        }
     }
 
     /// Starts the choice for one batch. `sent_count`: the topic's records with librdkafka.
@@ -61,7 +89,7 @@ impl Partitions {
         now: Instant,
         partition_count: i32,
         sent_count: usize,
-        slot: usize,
+        load: Load,
     ) -> Choice<'_> {
         let count = usize::try_from(partition_count).unwrap_or(0);
         if count > self.openings.len() {
@@ -75,18 +103,30 @@ impl Partitions {
         if asks {
             self.refresh_at = Some(now + REFRESH);
         }
+        let stays = self.stays(now, load);
         let open = (1..=count)
-            .map(|step| (self.last + step) % count)
+            .map(|step| (self.last + step - usize::from(stays)) % count)
             .find(|&at| self.openings[at] == Opening::Open);
         self.last = open.unwrap_or(self.last);
         Choice {
-            slot,
+            slot: load.slot,
             asks,
             open: open.map(|at| at as i32),
             has_sent: sent_count > 0,
             holds: false,
             partitions: self,
         }
+    }
+
+    /// Whether the batch goes where the last one went.
+    fn stays(&mut self, now: Instant, load: Load) -> bool {
+        let stays = self.stayed < STAY_RECORDS_MAX && self.stay_until.is_some_and(|at| now < at);
+        if !stays {
+            self.stay_until = Some(now + load.linger);
+            self.stayed = 0;
+        }
+        self.stayed += load.records;
+        stays
     }
 
     /// Nothing is on its way: what was sent and not acknowledged has opened nothing.
@@ -182,6 +222,27 @@ impl Choice<'_> {
 mod tests {
     use super::*;
 
+    /// Nobody waits, so nothing stays.
+    fn load(slot: usize) -> Load {
+        Load { slot, records: 1, linger: Duration::ZERO }
+    }
+
+    #[test]
+    fn small_batches_stay_while_records_linger_and_large_ones_go_on() {
+        let mut partitions = Partitions::new(0);
+        let began = Instant::now();
+        partitions.choose(began, 4, 0, load(0));
+        (0..4).for_each(|partition| partitions.open(partition));
+        let mut at = |ms: u64, records: usize| {
+            let linger = Duration::from_millis(5);
+            let now = began + Duration::from_millis(ms);
+            partitions.choose(now, 4, 1, Load { slot: 0, records, linger }).open.unwrap()
+        };
+        assert_eq!([at(0, 10), at(3, 10), at(4, 10)], [1; 3]);
+        assert_eq!([at(5, 900), at(6, 900)], [2; 2]);
+        assert_eq!([at(7, 5000), at(7, 5000), at(7, 1)], [3, 0, 1]);
+    }
+
     fn chosen(choice: &mut Choice<'_>, records: usize) -> Vec<Option<i32>> {
         (0..records).map(|_| choice.next(None, None)).collect()
     }
@@ -190,18 +251,18 @@ mod tests {
     fn one_record_finds_the_partitions_and_one_opens_each() {
         let now = Instant::now();
         let mut partitions = Partitions::new(0);
-        let mut choice = partitions.choose(now, 0, 0, 0);
+        let mut choice = partitions.choose(now, 0, 0, load(0));
         assert_eq!(chosen(&mut choice, 3), [Some(-1), None, None]);
         assert!(choice.holds);
         // It was acknowledged on partition 1 of 3.
-        let mut choice = partitions.choose(now, 3, 0, 0);
+        let mut choice = partitions.choose(now, 3, 0, load(0));
         assert_eq!(chosen(&mut choice, 4), [Some(0), Some(1), Some(2), None]);
         assert!(choice.holds);
         (0..3).for_each(|partition| partitions.open(partition));
-        let mut choice = partitions.choose(now, 3, 0, 0);
+        let mut choice = partitions.choose(now, 3, 0, load(0));
         assert_eq!(chosen(&mut choice, 3), [Some(1); 3]);
         assert!(!choice.holds);
-        let mut choice = partitions.choose(now, 3, 5, 1);
+        let mut choice = partitions.choose(now, 3, 5, load(1));
         assert_eq!(chosen(&mut choice, 2), [Some(2); 2]);
     }
 
@@ -209,9 +270,9 @@ mod tests {
     fn a_new_partition_is_opened_while_the_others_take_records() {
         let now = Instant::now();
         let mut partitions = Partitions::new(0);
-        partitions.choose(now, 1, 0, 0);
+        partitions.choose(now, 1, 0, load(0));
         partitions.open(0);
-        let mut choice = partitions.choose(now, 2, 4, 0);
+        let mut choice = partitions.choose(now, 2, 4, load(0));
         assert_eq!(chosen(&mut choice, 3), [Some(1), Some(0), Some(0)]);
         assert!(!choice.holds);
     }
@@ -220,7 +281,7 @@ mod tests {
     fn a_keyed_record_waits_for_its_partition_alone() {
         let now = Instant::now();
         let mut partitions = Partitions::new(0);
-        let mut choice = partitions.choose(now, 1, 0, 0);
+        let mut choice = partitions.choose(now, 1, 0, load(0));
         choice.asks = false;
         assert_eq!(choice.next(Some(b"a"), None), Some(0));
         assert_eq!(choice.next(Some(b"b"), None), None);
@@ -231,14 +292,14 @@ mod tests {
     fn a_record_that_is_sent_again_goes_where_it_was() {
         let now = Instant::now();
         let mut partitions = Partitions::new(0);
-        partitions.choose(now, 3, 0, 0);
+        partitions.choose(now, 3, 0, load(0));
         (0..3).for_each(|partition| partitions.open(partition));
-        let mut choice = partitions.choose(now, 3, 0, 0);
+        let mut choice = partitions.choose(now, 3, 0, load(0));
         assert_eq!(choice.next(None, Some(2)), Some(2));
         assert_eq!(choice.next(Some(b"a"), Some(2)), Some(2));
         // None is beside it at present, and one record opens it.
         partitions.close_all();
-        let mut choice = partitions.choose(now, 0, 0, 0);
+        let mut choice = partitions.choose(now, 0, 0, load(0));
         assert_eq!(choice.next(None, Some(2)), Some(2));
         assert_eq!(choice.next(None, Some(2)), None);
         assert!(choice.holds);
@@ -248,7 +309,7 @@ mod tests {
     #[test]
     fn where_a_record_was_means_nothing_before_the_partitions_are_known() {
         let mut partitions = Partitions::new(0);
-        let mut choice = partitions.choose(Instant::now(), 0, 0, 0);
+        let mut choice = partitions.choose(Instant::now(), 0, 0, load(0));
         assert_eq!(choice.next(None, Some(0)), Some(-1));
     }
 
@@ -256,11 +317,11 @@ mod tests {
     fn what_was_not_acknowledged_opens_nothing() {
         let now = Instant::now();
         let mut partitions = Partitions::new(0);
-        let mut choice = partitions.choose(now, 2, 0, 0);
+        let mut choice = partitions.choose(now, 2, 0, load(0));
         choice.asks = false;
         assert_eq!(chosen(&mut choice, 3), [Some(0), Some(1), None]);
-        assert_eq!(chosen(&mut partitions.choose(now, 2, 2, 0), 1), [None]);
-        assert_eq!(chosen(&mut partitions.choose(now, 2, 0, 0), 3), [Some(0), Some(1), None]);
+        assert_eq!(chosen(&mut partitions.choose(now, 2, 2, load(0)), 1), [None]);
+        assert_eq!(chosen(&mut partitions.choose(now, 2, 0, load(0)), 3), [Some(0), Some(1), None]);
         partitions.close_all();
         assert_eq!(partitions.fresh_count, 2);
     }

@@ -24,6 +24,7 @@ use crate::desk::{Desk, Failure, Stall};
 use crate::letters::Letters;
 use crate::native::{Event, Flight};
 use crate::outcome::is_offered_again;
+use crate::partitions::Load;
 use crate::place::Place;
 use crate::recovery::Rebuild;
 
@@ -221,9 +222,8 @@ impl Shard {
         let now_ms = wall_ms();
         let chain_count = self.flight.batch(slot).map_or(0, Batch::chain_count);
         for chain in 0..chain_count {
-            let Some(topic) = self.flight.batch(slot).map(|batch| batch.chain_topic(chain)) else {
-                return;
-            };
+            let Some(batch) = self.flight.batch(slot) else { return };
+            let (topic, records) = (batch.chain_topic(chain), batch.chain_record_count(chain));
             let desk = self.desk.meet(topic);
             if desk.stall.is_some() || only.is_some_and(|only| only != topic.index()) {
                 continue;
@@ -231,7 +231,8 @@ impl Shard {
             self.give_up_too_large(slot, chain, now);
             let desk = &mut self.desk.topics[topic.index()];
             let partition_count = self.flight.partition_count(topic);
-            let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, slot);
+            let load = Load { slot, records, linger: self.conf.linger };
+            let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, load);
             let name = self.settings.topics.name(topic).unwrap_or_default();
             let failures = &mut self.desk.failures;
             let choose = |key: Option<&[u8]>, bound: Option<i32>| choice.next(key, bound);

@@ -363,11 +363,11 @@ impl Shard {
         has_come
     }
 
-    /// Sends the open batches that are due; all of them where `now` is `None`. Says when the next
-    /// will be.
-    pub(crate) fn send_aged(&self, now: Option<Instant>) -> Option<Instant> {
+    /// Sends the open batches that are due; all of them where `is_drained`. Says when the next will
+    /// be.
+    pub(crate) fn send_due(&self, now: Instant, is_drained: bool) -> Option<Instant> {
         let pool = &mut self.work.borrow_mut().pool;
-        while let Some(batch) = pool.seal_aged(now) {
+        while let Some(batch) = pool.seal_due(now, is_drained) {
             self.send(batch);
         }
         self.take_home(pool);

@@ -155,17 +155,17 @@ async fn serve(shard: Rc<Shard>, listen: Vec<Listen>) {
             shard.wake_held();
         }
     }
-    shard.send_aged(None);
+    shard.send_due(Instant::now(), true);
     // In this order: a waker must not outlive its executor.
     kicks.cancel().await;
     shard.settings().kick.end();
 }
 
-/// Sends each open batch when it is old enough.
+/// Sends each open batch when it is due.
 async fn watch_age(shard: Rc<Shard>) {
     loop {
         let now = Instant::now();
-        match shard.send_aged(Some(now)) {
+        match shard.send_due(now, false) {
             Some(due) => {
                 Timer::new(due.saturating_duration_since(now)).await;
             }
