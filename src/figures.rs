@@ -67,6 +67,19 @@ pub struct Figures {
     pub status: Status,
 }
 
+impl Figures {
+    /// A number of the ledger.
+    pub fn count(&self, field: &str) -> u64 {
+        self.ledger.get(field).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// The ledger's `dropped` or `failed`, by reason; without the zeros.
+    pub fn reasons(&self, field: &str) -> BTreeMap<String, u64> {
+        let members = self.ledger.get(field).and_then(Value::as_object).into_iter().flatten();
+        members.filter_map(|(reason, count)| Some((reason.clone(), count.as_u64()?))).collect()
+    }
+}
+
 /// Which configuration is in force.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

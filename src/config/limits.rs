@@ -63,7 +63,7 @@ pub const BATCHES_PER_RECEIVER: Bounds = Bounds {
     unit: Unit::Count,
     min: (2, "because one fills while another is with Kafka"),
     max: (4096, "because all of them are allocated at the start"),
-    default: 16,
+    default: 8,
 };
 
 /// `batches.age`.

@@ -57,9 +57,9 @@ struct Lines {
 impl Lines {
     /// hotdog's counters and ours.
     fn counts(&mut self, before: &Figures, now: &Figures) {
-        let in_ledger = |key| added(ledger(before, key), ledger(now, key));
-        let dropped = moved(&reasons(before, "dropped"), &reasons(now, "dropped"));
-        let failed = moved(&reasons(before, "failed"), &reasons(now, "failed"));
+        let in_ledger = |key| added(before.count(key), now.count(key));
+        let dropped = moved(&before.reasons("dropped"), &now.reasons("dropped"));
+        let failed = moved(&before.reasons("failed"), &now.reasons("failed"));
         let letters = moved(&before.dead_lettered, &now.dead_lettered);
         // A message that became a dead letter for it counts as one that was dropped for it.
         let of = |reason| [&dropped, &letters].iter().filter_map(|map| map.get(reason)).sum();
@@ -114,7 +114,7 @@ impl Lines {
 
     fn condition(&mut self, before: &Figures, now: &Figures) {
         self.gauge("connections", now.connections.open);
-        self.gauge("in_flight", ledger(now, "in_flight"));
+        self.gauge("in_flight", now.count("in_flight"));
         let starved =
             |figures: &Figures| -> f64 { figures.shards.iter().map(|shard| shard.starved_s).sum() };
         let seconds = starved(now) - starved(before);
@@ -198,17 +198,6 @@ impl Lines {
 /// What a counter has grown by.
 fn added(before: u64, now: u64) -> u64 {
     now.saturating_sub(before)
-}
-
-fn ledger(figures: &Figures, key: &str) -> u64 {
-    figures.ledger.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0)
-}
-
-/// `dropped` or `failed` of the ledger.
-fn reasons(figures: &Figures, key: &str) -> BTreeMap<String, u64> {
-    let object = figures.ledger.get(key).and_then(serde_json::Value::as_object);
-    let members = object.into_iter().flatten();
-    members.filter_map(|(reason, count)| Some((reason.clone(), count.as_u64()?))).collect()
 }
 
 /// By reason, what has grown.

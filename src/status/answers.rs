@@ -1,7 +1,6 @@
 //! What is asked -> what is answered.
 
 use hyper::StatusCode;
-use serde_json::Value;
 
 use super::metrics;
 use crate::figures::Figures;
@@ -84,17 +83,16 @@ pub fn text(status: StatusCode, body: String) -> Answer {
 
 /// A short text for clients that take no HTML.
 fn describe(figures: &Figures) -> String {
-    let count = |field: &str| figures.ledger.get(field).and_then(Value::as_u64).unwrap_or(0);
     format!(
         "corndog {}: {}\nreceived {} ({:.0} per second), forwarded {}, delivered {}, in flight {}\n\
          see /stats, /metrics, /health, /ready; / in a browser is a page\n",
         figures.version,
         figures.message,
-        count("received"),
+        figures.count("received"),
         figures.rates.received,
-        count("forwarded"),
-        count("delivered"),
-        count("in_flight"),
+        figures.count("forwarded"),
+        figures.count("delivered"),
+        figures.count("in_flight"),
     )
 }
 

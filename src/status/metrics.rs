@@ -14,7 +14,6 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, EncodeG
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
-use serde_json::Value;
 
 use crate::figures::{Broker, Figures, Listener, Rule, Shard, Topic};
 
@@ -127,11 +126,7 @@ impl Page {
     }
 
     fn ledger(&self, out: &mut Out<'_>) -> Result<(), Error> {
-        let ledger = &self.figures.ledger;
-        let count = |field: &str| ledger.get(field).and_then(Value::as_u64).unwrap_or(0);
-        let of = |field: &str, reason: &str| {
-            ledger.get(field).and_then(|counts| counts.get(reason)).and_then(Value::as_u64)
-        };
+        let figures = &self.figures;
         let dropped = Dropped::ALL.map(Dropped::name);
         let failed = Failed::ALL.map(Failed::name);
         for (field, name, help) in [
@@ -139,19 +134,20 @@ impl Page {
             ("forwarded", "forwarded_records", "Records made of them"),
             ("delivered", "delivered_records", "Records acknowledged by Kafka"),
         ] {
-            out.counter(name, help, None, [(vec![], count(field))])?;
+            out.counter(name, help, None, [(vec![], figures.count(field))])?;
         }
         let help = "Messages that became no record, by reason";
-        let rows = rows_by_reason(&dropped, |reason| of("dropped", reason));
+        let of = figures.reasons("dropped");
+        let rows = rows_by_reason(&dropped, |reason| of.get(reason).copied());
         out.counter("dropped_messages", help, None, rows)?;
         let help = "Records given up, by reason";
-        let rows = rows_by_reason(&failed, |reason| of("failed", reason));
+        let of = figures.reasons("failed");
+        let rows = rows_by_reason(&failed, |reason| of.get(reason).copied());
         out.counter("failed_records", help, None, rows)?;
         let help = "Messages whose verdict is open";
-        out.gauge("in_hand_messages", help, None, [(vec![], count("in_hand"))])?;
+        out.gauge("in_hand_messages", help, None, [(vec![], figures.count("in_hand"))])?;
         let help = "Records whose outcome is open";
-        out.gauge("in_flight_records", help, None, [(vec![], count("in_flight"))])?;
-        let figures = &self.figures;
+        out.gauge("in_flight_records", help, None, [(vec![], figures.count("in_flight"))])?;
         let letters = [&dropped[..], &failed].concat();
         let letters = rows_by_reason(&letters, |reason| figures.dead_lettered.get(reason).copied());
         out.counter("dead_letter_records", "Dead letters among the records", None, letters)?;

@@ -33,6 +33,7 @@ struct Scanner<'s> {
 
 /// What follows.
 enum Next {
+    Key,
     Value,
     EndOfValue,
 }
@@ -49,34 +50,46 @@ pub(super) fn scan(bytes: &[u8], paths: &PathSet, document: &mut Document) -> Re
     is_text.then_some(()).ok_or(NotJson::Syntax)
 }
 
+/// All of it is one loop, so that the scanner's numbers stay in registers: what is always inlined has
+/// one caller, and what is not takes no scanner.
 impl Scanner<'_> {
+    #[inline(always)]
     fn run(&mut self) -> Result<(), NotJson> {
+        let mut next = Next::Value;
         loop {
-            let mut next = self.value()?;
-            while let Next::EndOfValue = next {
-                if self.node != UNWANTED {
-                    self.document.end(self.node, self.at);
+            next = match next {
+                Next::Key => {
+                    self.key()?;
+                    Next::Value
                 }
-                if self.depth == 0 {
-                    let end = space_end(self.bytes, self.at);
-                    return (end == self.bytes.len()).then_some(()).ok_or(NotJson::Syntax);
+                Next::Value => self.value()?,
+                Next::EndOfValue => {
+                    if self.node != UNWANTED {
+                        self.document.end(self.node, self.at);
+                    }
+                    if self.depth == 0 {
+                        let end = space_end(self.bytes, self.at);
+                        return (end == self.bytes.len()).then_some(()).ok_or(NotJson::Syntax);
+                    }
+                    self.sibling()?
                 }
-                next = self.sibling()?;
-            }
+            };
         }
     }
 
     /// A value starts at `at`: skips it, or opens it.
-    #[inline]
+    #[inline(always)]
     fn value(&mut self) -> Result<Next, NotJson> {
         let start = self.at;
         if self.node != UNWANTED {
             self.document.start(self.paths, self.node, start);
         }
         let end = match self.bytes.get(start) {
-            Some(b'"') => Some(self.string_end(start + 1)?.0),
-            Some(b'{') => return self.open(true),
-            Some(b'[') => return self.open(false),
+            Some(b'"') => {
+                self.string()?;
+                return Ok(Next::EndOfValue);
+            }
+            Some(first @ (b'{' | b'[')) => return self.open(*first == b'{'),
             Some(b'-' | b'0'..=b'9') => number_end(self.bytes, start),
             Some(b't') => literal_end(self.bytes, start, b"true"),
             Some(b'f') => literal_end(self.bytes, start, b"false"),
@@ -87,7 +100,7 @@ impl Scanner<'_> {
         Ok(Next::EndOfValue)
     }
 
-    #[inline]
+    #[inline(always)]
     fn open(&mut self, is_object: bool) -> Result<Next, NotJson> {
         if self.depth == DEPTH_MAX {
             return Err(NotJson::TooDeep);
@@ -109,27 +122,24 @@ impl Scanner<'_> {
             self.wanted += 1;
         }
         if is_object {
-            self.key()?
-        } else {
-            self.element(0)
+            return Ok(Next::Key);
         }
+        self.element(0);
         Ok(Next::Value)
     }
 
     /// A value has ended at `at`, in an object or array.
-    #[inline]
+    #[inline(always)]
     fn sibling(&mut self) -> Result<Next, NotJson> {
         let inner_end = self.at;
         self.at = space_end(self.bytes, inner_end);
         let is_object = self.kinds & 1 == 1;
         match (self.bytes.get(self.at), is_object) {
-            (Some(b','), true) => {
+            (Some(b','), _) => {
                 self.at = space_end(self.bytes, self.at + 1);
-                self.key()?;
-                Ok(Next::Value)
-            }
-            (Some(b','), false) => {
-                self.at = space_end(self.bytes, self.at + 1);
+                if is_object {
+                    return Ok(Next::Key);
+                }
                 self.element(1);
                 Ok(Next::Value)
             }
@@ -149,7 +159,7 @@ impl Scanner<'_> {
     }
 
     /// The path of the innermost open object or array.
-    #[inline]
+    #[inline(always)]
     fn container(&self) -> usize {
         if self.wanted == self.depth {
             self.document.levels[self.wanted - 1].node
@@ -170,17 +180,23 @@ impl Scanner<'_> {
     }
 
     /// A key at `at`, its colon, and which path its value has.
-    #[inline]
+    #[inline(always)]
     fn key(&mut self) -> Result<(), NotJson> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return Err(NotJson::Syntax);
         }
         let start = self.at + 1;
-        let (end, is_escaped) = self.string_end(start)?;
+        let is_escaped = self.string()?;
+        let end = self.at;
         let object = self.container();
         self.node = UNWANTED;
         if object != UNWANTED && self.paths.wants_keys(object) {
-            self.node = self.wanted(object, start, end - 1, is_escaped).unwrap_or(UNWANTED);
+            let key = &self.bytes[start..end - 1];
+            let path = match is_escaped {
+                false => self.paths.key(object, key),
+                true => self.document.escaped_key(self.paths, object, key),
+            };
+            self.node = path.unwrap_or(UNWANTED);
         }
         let colon = space_end(self.bytes, end);
         if self.bytes.get(colon) != Some(&b':') {
@@ -190,47 +206,61 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    #[inline]
-    fn wanted(&mut self, object: usize, start: usize, end: usize, escaped: bool) -> Option<usize> {
-        let raw = &self.bytes[start..end];
-        if !escaped {
-            return self.paths.key(object, raw);
-        }
-        let key = &mut self.document.key;
-        key.clear();
-        text::unescape(raw, key);
-        self.paths.key(object, key)
-    }
-
-    /// Behind the closing quote of the string whose inside starts at `at`; has it escapes?
+    /// A string at `at`; has it escapes?
     #[inline(always)]
-    fn string_end(&mut self, at: usize) -> Result<(usize, bool), NotJson> {
-        let end = text::plain_end(self.bytes, at, &mut self.seen);
+    fn string(&mut self) -> Result<bool, NotJson> {
+        let end = text::plain_end(self.bytes, self.at + 1, &mut self.seen);
         if self.bytes.get(end) == Some(&b'"') {
-            return Ok((end + 1, false));
+            self.at = end + 1;
+            return Ok(false);
         }
-        self.escaped_string_end(end)
+        let (end, seen) = escaped_string_end(self.bytes, end)?;
+        self.seen |= seen;
+        self.at = end;
+        Ok(true)
     }
+}
 
+impl Document {
+    /// Which path has the value of a key with escapes.
     #[cold]
     #[inline(never)]
-    fn escaped_string_end(&mut self, mut at: usize) -> Result<(usize, bool), NotJson> {
-        loop {
-            match self.bytes.get(at) {
-                Some(b'"') => return Ok((at + 1, true)),
-                Some(b'\\') => {
-                    let end = text::escape_end(self.bytes, at).ok_or(NotJson::Syntax)?;
-                    at = text::plain_end(self.bytes, end, &mut self.seen);
-                }
-                _ => return Err(NotJson::Syntax),
+    fn escaped_key(&mut self, paths: &PathSet, object: usize, raw: &[u8]) -> Option<usize> {
+        self.key.clear();
+        text::unescape(raw, &mut self.key);
+        paths.key(object, &self.key)
+    }
+}
+
+/// Behind the closing quote of the string that has an escape, or something illegal, at `at`; and the
+/// bits of its bytes from there on.
+#[cold]
+#[inline(never)]
+fn escaped_string_end(bytes: &[u8], mut at: usize) -> Result<(usize, u64), NotJson> {
+    let mut seen = 0;
+    loop {
+        match bytes.get(at) {
+            Some(b'"') => return Ok((at + 1, seen)),
+            Some(b'\\') => {
+                let end = text::escape_end(bytes, at).ok_or(NotJson::Syntax)?;
+                at = text::plain_end(bytes, end, &mut seen);
             }
+            _ => return Err(NotJson::Syntax),
         }
     }
 }
 
-/// Behind the whitespace at `at`.
-#[inline]
-pub(super) fn space_end(bytes: &[u8], mut at: usize) -> usize {
+/// Behind the whitespace at `at`. Nearly always there is none.
+#[inline(always)]
+pub(super) fn space_end(bytes: &[u8], at: usize) -> usize {
+    match bytes.get(at) {
+        Some(byte) if *byte <= b' ' => some_space_end(bytes, at),
+        _ => at,
+    }
+}
+
+#[inline(never)]
+fn some_space_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
         at += 1;
     }

@@ -34,7 +34,9 @@ pub(super) fn plain_end(bytes: &[u8], mut at: usize, seen: &mut u64) -> usize {
         }
         at += 8;
         if at - first == BLOCK_BYTES {
-            at = plain_blocks_end(bytes, at, seen);
+            let (end, bits) = plain_blocks_end(bytes, at);
+            at = end;
+            *seen |= bits;
         }
     }
     for &byte in bytes.get(at..).unwrap_or_default() {
@@ -47,9 +49,10 @@ pub(super) fn plain_end(bytes: &[u8], mut at: usize, seen: &mut u64) -> usize {
     at
 }
 
-/// Skips whole blocks without a marked byte.
+/// Skips whole blocks without a marked byte; where it stops, and the bits of what it skipped.
 #[inline(never)]
-fn plain_blocks_end(bytes: &[u8], mut at: usize, seen: &mut u64) -> usize {
+fn plain_blocks_end(bytes: &[u8], mut at: usize) -> (usize, u64) {
+    let mut seen = 0;
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK_BYTES>) {
         let (marked, bits) = block
             .iter()
@@ -57,10 +60,10 @@ fn plain_blocks_end(bytes: &[u8], mut at: usize, seen: &mut u64) -> usize {
         if marked {
             break;
         }
-        *seen |= u64::from(bits);
+        seen |= u64::from(bits);
         at += BLOCK_BYTES;
     }
-    at
+    (at, seen)
 }
 
 #[inline]
