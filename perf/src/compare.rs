@@ -220,7 +220,7 @@ fn load_until_delivered(
         connections: 4,
         first_connection: 0,
         messages: entrant.messages,
-        rate: None,
+        pace: None,
         workload: entrant.workload,
         framing: Framing::Lf,
         seed: 1,

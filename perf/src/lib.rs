@@ -6,9 +6,9 @@
 //!   +--- stamps each message ------------ checks each stamp +
 //! ```
 //!
-//! - [`message`]: a message with connection, sequence and checksum in it; pure
+//! - [`message`]: a message with connection, sequence, send time and checksum in it, in [`hex`]; pure
 //! - [`workload`]: what the messages say, and what the rules have to make of them; pure
-//! - [`load`]: sends such messages over TCP
+//! - [`load`]: sends such messages, flat out or at a [`pace`], by the [`clock`]
 //! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
 //!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
 //! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
@@ -18,6 +18,7 @@
 //!   are kept; [`stage`]: corndog and its sink, between which spans are counted
 //! - [`watching`]: what corndog's [`status`] server says, and what its [`abusers`] cost
 //! - [`stop`]: the signals that end them
+//! - [`latencies`]: how long messages took, as a histogram; [`random`]: what is drawn
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
 //!
 //! Both ends are made to cost much less than what they measure; both print their own cost.
@@ -26,6 +27,7 @@
 pub mod abusers;
 pub mod arrivals;
 pub mod broker;
+pub mod clock;
 pub mod compare;
 pub mod configs;
 pub mod cpu;
@@ -33,11 +35,16 @@ pub mod crowd;
 pub mod failure;
 pub mod fairness;
 pub mod forwarder;
+pub mod hex;
+pub mod latencies;
 pub mod ledger;
 pub mod load;
 pub mod message;
+pub mod pace;
 pub mod partition;
+pub mod random;
 pub mod records;
+mod sender;
 pub mod sink;
 pub mod stage;
 pub mod status;

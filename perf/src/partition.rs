@@ -223,10 +223,16 @@ mod tests {
 
     fn messages(connection: u16, sequences: &[u64]) -> Vec<Vec<u8>> {
         let body = b"some words".to_vec();
-        let text = Text { before: Vec::new(), body, after: Vec::new(), route: route_of("test") };
+        let text = Text {
+            header: HEADER.into(),
+            before: Vec::new(),
+            body,
+            after: Vec::new(),
+            route: route_of("test"),
+        };
         let mut block = Block::new([text], 0, Framing::Lf);
         let mut msg = |sequence| {
-            let end = block.stamp(connection, sequence, 1);
+            let end = block.stamp(0..1, connection, sequence, |_| sequence).end;
             block.bytes()[HEADER.len()..end - 1].to_vec()
         };
         sequences.iter().map(|sequence| msg(*sequence)).collect()

@@ -1,12 +1,14 @@
 //! A connection to the forwarder: TCP, TLS over it, or UDP.
 
 use crate::failure::Failure;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +101,47 @@ pub enum Wire {
 }
 
 impl Wire {
+    /// What is written leaves at once, or is refused at once: `wait` says when more is taken.
+    pub fn make_prompt(&self) -> io::Result<()> {
+        match self {
+            Wire::Plain(stream) => stream.set_nodelay(true),
+            Wire::Tls(stream) => stream.sock.set_nodelay(true),
+            Wire::Udp(_) => Ok(()),
+        }?;
+        self.set_nonblocking(true)
+    }
+
+    /// Writes and reads wait again, a tick at most.
+    pub fn make_patient(&self) -> io::Result<()> {
+        self.set_nonblocking(false)
+    }
+
+    /// Waits until more is taken; at most so long.
+    pub fn wait(&self, tick: Duration) -> io::Result<()> {
+        let nanos = i64::try_from(tick.as_nanos()).unwrap_or(i64::MAX);
+        let limit = Timespec { tv_sec: nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 };
+        match poll(&mut [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::OUT)], Some(&limit)) {
+            Err(error) if error != rustix::io::Errno::INTR => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        match self {
+            Wire::Plain(stream) => stream.set_nonblocking(on),
+            Wire::Tls(stream) => stream.sock.set_nonblocking(on),
+            Wire::Udp(socket) => socket.set_nonblocking(on),
+        }
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Wire::Plain(stream) => stream.as_fd(),
+            Wire::Tls(stream) => stream.sock.as_fd(),
+            Wire::Udp(socket) => socket.as_fd(),
+        }
+    }
+
     /// `None`: nothing is connected.
     fn stream(&self) -> Option<&TcpStream> {
         match self {

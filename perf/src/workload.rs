@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::message::{
     FRAME_BYTES_MAX, FRAME_BYTES_MIN, HEADER, ROUTE_ANY, STAMP_BYTES, Text, route_of,
 };
+use crate::random::Random;
 use serde_json::Value;
 
 /// Topics that JSON messages of W2 name.
@@ -25,42 +26,6 @@ const W3_NUMBER_UNKNOWN: u64 = 500;
 /// The most rules of W3: half of them have numbers from 0 on.
 const W3_RULES_MAX: usize = 2 * W3_NUMBER_UNKNOWN as usize;
 
-const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .";
-/// What sentences are made of: with the words that the rules look for, too.
-const WORDS: [&str; 32] = [
-    "user",
-    "code",
-    "svc",
-    "hello",
-    "session",
-    "opened",
-    "closed",
-    "for",
-    "request",
-    "took",
-    "ms",
-    "connection",
-    "reset",
-    "by",
-    "peer",
-    "upstream",
-    "timeout",
-    "while",
-    "reading",
-    "response",
-    "header",
-    "retry",
-    "disk",
-    "usage",
-    "at",
-    "percent",
-    "of",
-    "queue",
-    "cache",
-    "miss",
-    "key",
-    "expired",
-];
 const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank_2", "grace", "heidi"];
 
 /// Looks at a topic's name and a payload whole: whether the rules make such a payload.
@@ -160,7 +125,7 @@ impl Workload {
 
 fn w1_text(frame_bytes: usize, random: &mut Random) -> Text {
     let body = random.characters(frame_bytes - HEADER.len() - STAMP_BYTES);
-    Text { before: Vec::new(), body, after: Vec::new(), route: ROUTE_ANY }
+    Text { header: HEADER.into(), before: Vec::new(), body, after: Vec::new(), route: ROUTE_ANY }
 }
 
 /// A JSON object of 300 to 400 bytes that names its topic.
@@ -176,8 +141,9 @@ fn w2_json(random: &mut Random) -> Text {
         r#""path":"/items/{millis}","status":{status},"bytes":{}}},"text":""#,
         random.below(1 << 20)
     );
-    let bytes = 72 + random.below(90) as usize;
+    let bytes = 56 + random.below(90) as usize;
     Text {
+        header: HEADER.into(),
         before: before.into_bytes(),
         body: random.sentence(bytes),
         after: b"\"}".to_vec(),
@@ -187,14 +153,14 @@ fn w2_json(random: &mut Random) -> Text {
 
 /// Text of 120 to 220 bytes: nearly always with a name, which the regex takes out.
 fn w2_text(kind: u64, random: &mut Random) -> Text {
-    let bytes = 70 + random.below(100) as usize;
+    let bytes = 54 + random.below(100) as usize;
     let name = random.of(&NAMES);
     let (before, route) = match kind {
         50..98 => (format!("hello {name} "), route_of(TOPIC_MATCHED)),
         _ => (format!("good day {name} "), route_of(TOPIC_UNKNOWN)),
     };
     let body = random.sentence(bytes);
-    Text { before: before.into_bytes(), body, after: Vec::new(), route }
+    Text { header: HEADER.into(), before: before.into_bytes(), body, after: Vec::new(), route }
 }
 
 /// Text of one length, of which two in a hundred match one of `2 * half` rules.
@@ -212,7 +178,13 @@ fn w3_text(kind: u64, half: u64, random: &mut Random) -> Text {
         _ => (String::new(), String::new(), TOPIC_UNKNOWN),
     };
     let body = random.sentence(W3_MSG_BYTES - STAMP_BYTES - before.len() - after.len());
-    Text { before: before.into_bytes(), body, after: after.into_bytes(), route: route_of(topic) }
+    Text {
+        header: HEADER.into(),
+        before: before.into_bytes(),
+        body,
+        after: after.into_bytes(),
+        route: route_of(topic),
+    }
 }
 
 /// Whether W2's rules make this payload for that topic: merged, replaced, or as it was.
@@ -252,54 +224,6 @@ fn is_w2_merged(topic: &str, payload: &[u8]) -> Option<bool> {
     )
 }
 
-/// SplitMix64: enough randomness for text, without a dependency.
-struct Random(u64);
-
-impl Random {
-    fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.number() % bound
-    }
-
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-
-    /// Characters that start and end with no space: forwarders may trim it.
-    fn characters(&mut self, length: usize) -> Vec<u8> {
-        let characters = (0..length).map(|_| ALPHABET[(self.number() >> 58) as usize]);
-        trimmed(characters.collect())
-    }
-
-    /// Words, cut to the length.
-    fn sentence(&mut self, length: usize) -> Vec<u8> {
-        let mut sentence = Vec::with_capacity(length + 16);
-        while sentence.len() < length {
-            sentence.extend_from_slice(self.of(&WORDS).as_bytes());
-            sentence.push(b' ');
-        }
-        sentence.truncate(length);
-        trimmed(sentence)
-    }
-}
-
-fn trimmed(mut text: Vec<u8>) -> Vec<u8> {
-    let last = text.len() - 1;
-    for end in [0, last] {
-        if text[end] == b' ' {
-            text[end] = b'x';
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,7 +238,7 @@ mod tests {
 
     fn msg(text: &Text) -> Vec<u8> {
         let mut block = Block::new([text.clone()], 0, Framing::Lf);
-        let end = block.stamp(3, 7, 1);
+        let end = block.stamp(0..1, 3, 7, |_| 9).end;
         block.bytes()[HEADER.len()..end - 1].to_vec()
     }
 

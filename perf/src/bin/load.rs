@@ -2,12 +2,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::message::Framing;
+use corndog_perf::pace::{Pace, Spread};
 use corndog_perf::wire::Dial;
 use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, load};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 /// Sends RFC 5424 messages, each with connection, sequence number and checksum; prints
 /// one JSON line. SIGTERM or SIGINT end it cleanly: the counts are of whole messages.
@@ -27,9 +29,21 @@ struct Args {
     /// messages over all connections (default 1000000)
     #[argh(option, default = "1_000_000")]
     messages: u64,
-    /// messages a second over all connections; flat out if left out
+    /// messages a second over all connections, by the clock: each is sent when it is due, late or
+    /// not; flat out if left out
     #[argh(option)]
     rate: Option<u64>,
+    /// how a rate's messages are spread: constant (default) or poisson
+    #[argh(option, default = "Spread::Constant", from_str_fn(Spread::parse))]
+    arrivals: Spread,
+    /// microseconds from one wake-up to the next, at least: what is due meanwhile goes in one write
+    /// (default 50)
+    #[argh(option, default = "50")]
+    step: u64,
+    /// milliseconds that one message in a hundred may be late by the load's own doing; more ends it
+    /// with exit code 1 (default 5)
+    #[argh(option, default = "5")]
+    late_most: u64,
     /// what the messages are: w1 (default), w2 (JSON and text), w3 (text for many rules), w4 (w1 over TLS)
     #[argh(option, default = "String::from(\"w1\")")]
     workload: String,
@@ -95,18 +109,23 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         (None, true) => return Err(Failure::Setup("w4 needs --certificate FILE".into())),
         (Some(_), false) => return Err(Failure::Setup("--certificate is for w4".into())),
     };
+    let step = Duration::from_micros(args.step);
+    let pace = args.rate.map(|rate| Pace { rate, spread: args.arrivals, step });
     let plan = load::Plan {
         address: args.address,
         dial,
         connections: args.connections,
         first_connection: args.first_connection,
         messages: args.messages,
-        rate: args.rate,
+        pace,
         workload,
         framing: args.framing,
         seed: args.seed,
     };
     let report = load::run(&plan, &stop, &AtomicU64::new(0))?;
+    if let Some(pace) = &pace {
+        report.check_pace(pace, Duration::from_millis(args.late_most))?;
+    }
     println!("{}", report.json());
     Ok(if report.error().is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
