@@ -19,6 +19,44 @@ const TICKS_PER_HALF: u32 = 5;
 pub const PERCENTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
 
+/// Spans from several times to one; equal ones that follow each other are recorded together.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    now: u64,
+    /// Earlier ones do not count.
+    from: u64,
+    sent: u64,
+    count: u64,
+}
+
+impl Run {
+    /// Until `now`, of what was sent at `from` or later.
+    pub fn new(from: u64, now: u64) -> Self {
+        Self { now, from, sent: 0, count: 0 }
+    }
+
+    /// One that was sent then; what came before goes into the histogram, made where it is needed.
+    #[inline]
+    pub fn note(&mut self, sent: u64, into: &mut Option<Box<Latencies>>) {
+        if sent < self.from {
+            return;
+        }
+        if sent != self.sent {
+            self.end(into);
+            self.sent = sent;
+        }
+        self.count += 1;
+    }
+
+    /// What is still here goes into the histogram.
+    pub fn end(&mut self, into: &mut Option<Box<Latencies>>) {
+        if self.count > 0 {
+            into.get_or_insert_default().record(self.now.saturating_sub(self.sent), self.count);
+            self.count = 0;
+        }
+    }
+}
+
 /// How long messages took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Latencies(Histogram<u64>);
@@ -145,6 +183,21 @@ mod tests {
         assert_eq!(both, expected);
         both.record(u64::MAX, 1);
         assert_eq!(both.count(), 1008);
+    }
+
+    #[test]
+    fn runs_are_of_those_sent_late_enough() {
+        let mut into = None;
+        let mut run = Run::new(5_000_000, 9_000_000);
+        for sent in [4_999_999, 5_000_000, 5_000_000, 7_000_000, 5_000_000, 0] {
+            run.note(sent, &mut into);
+        }
+        run.end(&mut into);
+        run.end(&mut into);
+        let mut expected = Latencies::default();
+        expected.record(4_000_000, 3);
+        expected.record(2_000_000, 1);
+        assert_eq!(into.as_deref(), Some(&expected));
     }
 
     #[test]

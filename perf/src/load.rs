@@ -212,7 +212,7 @@ pub fn run(plan: &Plan, stop: &AtomicBool, sent: &AtomicU64) -> Result<Report, F
 mod tests {
     use super::*;
     use crate::message::{HEADER, check};
-    use crate::pace::{self, Spread};
+    use crate::pace::Spread;
     use std::io::Read;
     use std::net::{TcpListener, UdpSocket};
     use std::sync::atomic::Ordering::Relaxed;
@@ -305,7 +305,7 @@ mod tests {
     fn a_rate_is_kept() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut plan = plan(listener.local_addr().unwrap(), Framing::Lf);
-        let pace = Pace { rate: 1000, spread: Spread::Constant, step: pace::STEP };
+        let pace = Pace::new(1000, Spread::Constant, plan.connections);
         (plan.messages, plan.pace) = (400, Some(pace));
         let report = thread::scope(|scope| {
             let readers = [(); 2].map(|()| scope.spawn(|| receive(&listener)));

@@ -7,6 +7,7 @@
 use crate::broker::Cluster;
 use crate::cpu;
 use crate::failure::Failure;
+use crate::latencies::Latencies;
 use crate::ledger::Ledger;
 use crate::workload::Audit;
 use bytes::Bytes;
@@ -98,6 +99,11 @@ impl Sink {
     /// Records taken so far, by topic.
     pub fn by_topic(&self) -> Vec<(String, u64)> {
         self.shared.cluster.by_topic()
+    }
+
+    /// How long the messages took that the ledger was told to time.
+    pub fn latencies(&self) -> Latencies {
+        self.shared.cluster.latencies()
     }
 
     /// Closes everything; returns the CPU time that its connections took.

@@ -36,10 +36,10 @@ struct Args {
     /// how a rate's messages are spread: constant (default) or poisson
     #[argh(option, default = "Spread::Constant", from_str_fn(Spread::parse))]
     arrivals: Spread,
-    /// microseconds from one wake-up to the next, at least: what is due meanwhile goes in one write
-    /// (default 50)
-    #[argh(option, default = "50")]
-    step: u64,
+    /// microseconds from one wake-up of a connection to the next, at least: what is due meanwhile goes
+    /// in one write (default: 50 for each connection, so 20,000 wake-ups a second of all)
+    #[argh(option)]
+    step: Option<u64>,
     /// milliseconds that one message in a hundred may be late by the load's own doing; more ends it
     /// with exit code 1 (default 5)
     #[argh(option, default = "5")]
@@ -109,8 +109,10 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         (None, true) => return Err(Failure::Setup("w4 needs --certificate FILE".into())),
         (Some(_), false) => return Err(Failure::Setup("--certificate is for w4".into())),
     };
-    let step = Duration::from_micros(args.step);
-    let pace = args.rate.map(|rate| Pace { rate, spread: args.arrivals, step });
+    let pace = args.rate.map(|rate| {
+        let pace = Pace::new(rate, args.arrivals, args.connections);
+        Pace { step: args.step.map_or(pace.step, Duration::from_micros), ..pace }
+    });
     let plan = load::Plan {
         address: args.address,
         dial,
