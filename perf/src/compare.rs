@@ -221,7 +221,7 @@ fn load_until_delivered(
         first_connection: 0,
         messages: entrant.messages,
         pace: None,
-        workload: entrant.workload,
+        source: entrant.workload.into(),
         framing: Framing::Lf,
         seed: 1,
     };

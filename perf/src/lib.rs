@@ -8,6 +8,7 @@
 //!
 //! - [`message`]: a message with connection, sequence, send time and checksum in it, in [`hex`]; pure
 //! - [`workload`]: what the messages say, and what the rules have to make of them; pure
+//! - [`source`]: all that a load can send; [`mix`]: messages as files say them; pure
 //! - [`load`]: sends such messages, flat out or at a [`pace`], by the [`clock`]
 //! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
 //!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
@@ -40,12 +41,14 @@ pub mod latencies;
 pub mod ledger;
 pub mod load;
 pub mod message;
+pub mod mix;
 pub mod pace;
 pub mod partition;
 pub mod random;
 pub mod records;
 mod sender;
 pub mod sink;
+pub mod source;
 pub mod stage;
 pub mod status;
 pub mod stop;

@@ -10,8 +10,9 @@ use crate::latencies::Latencies;
 use crate::message::{Framing, SEQUENCE_MAX};
 use crate::pace::Pace;
 use crate::sender::{Sender, WRITE_TICK};
+use crate::source::Source;
 use crate::wire::{Dial, Wire};
-use crate::workload::Workload;
+
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Barrier;
@@ -35,7 +36,7 @@ pub struct Plan {
     /// The rate, and how it is kept; flat out if `None`.
     pub pace: Option<Pace>,
     /// What the messages are.
-    pub workload: Workload,
+    pub source: Source,
     /// How frames are delimited.
     pub framing: Framing,
     /// What the bodies are drawn from.
@@ -76,7 +77,7 @@ pub struct Report {
 
 impl Plan {
     fn check(&self) -> Result<(), Failure> {
-        self.workload.check()?;
+        self.source.check()?;
         let refuse = |sentence: String| Err(Failure::Setup(sentence));
         if self.connections == 0 || self.first_connection.checked_add(self.connections).is_none() {
             return refuse("connections: at least 1, and numbers of at most 65535".into());
@@ -179,8 +180,9 @@ pub fn run(plan: &Plan, stop: &AtomicBool, sent: &AtomicU64) -> Result<Report, F
     plan.check()?;
     let connect = |_| plan.dial.connect(plan.address, WRITE_TICK);
     let streams: std::io::Result<Vec<Wire>> = (0..plan.connections).map(connect).collect();
-    let streams = streams
-        .map_err(|error| Failure::Setup(format!("connecting to {}: {error}", plan.address)))?;
+    let streams = streams.map_err(|error| {
+        Failure::Setup(format!("connecting to {}: {error}", plan.dial.place(plan.address)))
+    })?;
     let barrier = Barrier::new(streams.len() + 1);
     thread::scope(|scope| {
         let sender = |(index, stream)| {
@@ -213,8 +215,10 @@ mod tests {
     use super::*;
     use crate::message::{HEADER, check};
     use crate::pace::Spread;
+    use crate::workload::Workload;
     use std::io::Read;
     use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::net::{UnixDatagram, UnixListener};
     use std::sync::atomic::Ordering::Relaxed;
 
     fn plan(address: SocketAddr, framing: Framing) -> Plan {
@@ -225,7 +229,7 @@ mod tests {
             first_connection: 5,
             messages: 5001,
             pace: None,
-            workload: Workload::W1 { frame_bytes: 248 },
+            source: Workload::W1 { frame_bytes: 248 }.into(),
             framing,
             seed: 1,
         }
@@ -279,6 +283,76 @@ mod tests {
     }
 
     #[test]
+    fn unix_sockets_take_streams_and_datagrams() {
+        let folder = std::env::temp_dir().join(format!("load-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let paths = ["stream", "datagram"].map(|name| folder.join(name));
+        let listener = UnixListener::bind(&paths[0]).unwrap();
+        let socket = UnixDatagram::bind(&paths[1]).unwrap();
+        let mut plan = plan("127.0.0.1:9".parse().unwrap(), Framing::Lf);
+        (plan.dial, plan.messages, plan.connections) = (Dial::UnixStream(paths[0].clone()), 50, 1);
+        plan.source = Source::of_sizes("106..400").unwrap();
+        let send = |plan: &Plan| run(plan, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        let bytes = thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let mut bytes = Vec::new();
+                listener.accept().unwrap().0.read_to_end(&mut bytes).unwrap();
+                bytes
+            });
+            let report = send(&plan);
+            assert_eq!((report.sent(), report.error()), (50, None));
+            reading.join().unwrap()
+        });
+        let frames = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(frames(&bytes), 50);
+        // Nobody reads yet: what the kernel does not take is waited for, which is the receiver's doing.
+        plan.dial = Dial::UnixDatagram(paths[1].clone());
+        plan.pace = Some(Pace::new(100_000, Spread::Poisson, 1));
+        let report = thread::scope(|scope| {
+            let sending = scope.spawn(|| send(&plan));
+            thread::sleep(Duration::from_millis(100));
+            let mut frame = [0; 512];
+            for sequence in 0..50 {
+                let length = socket.recv(&mut frame).unwrap();
+                assert_eq!(frames(&frame[..length]), 1);
+                assert_eq!(check(&frame[HEADER.len()..]).unwrap().sequence, sequence);
+            }
+            sending.join().unwrap()
+        });
+        assert!(report.held_back() > Duration::from_millis(50), "{report:?}");
+        assert!(report.late().longest_micros() < 90_000.0, "{report:?}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_load_that_does_not_keep_its_pace_says_so() {
+        let pace = Pace::new(1000, Spread::Constant, 1);
+        let report = |late_millis: u64, elapsed_millis, held_millis| {
+            let mut late = Latencies::default();
+            late.record(late_millis * 1_000_000, 100);
+            Report {
+                started: Instant::now(),
+                elapsed: Duration::from_millis(elapsed_millis),
+                connections: vec![Sent {
+                    connection: 0,
+                    messages: 100,
+                    fragment_bytes: 0,
+                    error: None,
+                    cpu: Duration::ZERO,
+                    late,
+                    held_back: Duration::from_millis(held_millis),
+                    intended: Duration::from_secs(1),
+                }],
+            }
+        };
+        let judge = |report: Report| report.check_pace(&pace, Duration::from_millis(5));
+        assert_eq!(judge(report(1, 1001, 0)), Ok(()));
+        assert_eq!(judge(report(1, 1500, 490)), Ok(()));
+        assert!(judge(report(1, 1500, 0)).unwrap_err().to_string().contains("1000 messages"));
+        assert!(judge(report(9, 1001, 0)).unwrap_err().to_string().contains("9.0"));
+    }
+
+    #[test]
     fn a_stop_leaves_whole_messages_and_their_count() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut plan = plan(listener.local_addr().unwrap(), Framing::Lf);
@@ -320,7 +394,7 @@ mod tests {
     #[test]
     fn a_wrong_plan_is_refused_before_it_connects() {
         let mut wrong = plan("127.0.0.1:9".parse().unwrap(), Framing::Lf);
-        wrong.workload = Workload::W1 { frame_bytes: 20 };
+        wrong.source = Workload::W1 { frame_bytes: 20 }.into();
         let failure = run(&wrong, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap_err();
         assert!(failure.to_string().contains("20 bytes"), "{failure}");
     }

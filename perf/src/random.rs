@@ -36,6 +36,7 @@ const WORDS: [&str; 32] = [
     "key",
     "expired",
 ];
+const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank_2", "grace", "heidi"];
 
 /// SplitMix64: enough randomness for text, without a dependency.
 pub struct Random(pub u64);
@@ -64,6 +65,11 @@ impl Random {
     /// One of these, of which there is one.
     pub fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         choices[self.below(choices.len() as u64) as usize]
+    }
+
+    /// Somebody's name.
+    pub fn name(&mut self) -> &'static str {
+        self.of(&NAMES)
     }
 
     /// Characters that start and end with no space: forwarders may trim it.

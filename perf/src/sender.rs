@@ -66,7 +66,7 @@ impl Sender {
         });
         Self {
             stream,
-            block: Block::new(plan.workload.texts(seed), WRITE_BYTES, plan.framing),
+            block: Block::new(plan.source.texts(seed), plan.source.block_bytes(), plan.framing),
             frame: 0,
             connection,
             share: plan.share(index),

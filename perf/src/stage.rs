@@ -214,7 +214,7 @@ impl Flood {
             first_connection: number * FLOOD_CONNECTIONS,
             messages: FLOOD_MESSAGES,
             pace,
-            workload: Workload::parse("w1").ok()?,
+            source: Workload::parse("w1").ok()?.into(),
             framing: Framing::Lf,
             seed: 1,
         })

@@ -26,8 +26,6 @@ const W3_NUMBER_UNKNOWN: u64 = 500;
 /// The most rules of W3: half of them have numbers from 0 on.
 const W3_RULES_MAX: usize = 2 * W3_NUMBER_UNKNOWN as usize;
 
-const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank_2", "grace", "heidi"];
-
 /// Looks at a topic's name and a payload whole: whether the rules make such a payload.
 pub type Audit = fn(&str, &[u8]) -> bool;
 
@@ -123,7 +121,8 @@ impl Workload {
     }
 }
 
-fn w1_text(frame_bytes: usize, random: &mut Random) -> Text {
+/// Characters in frames of one length, to be delivered anywhere.
+pub(crate) fn w1_text(frame_bytes: usize, random: &mut Random) -> Text {
     let body = random.characters(frame_bytes - HEADER.len() - STAMP_BYTES);
     Text { header: HEADER.into(), before: Vec::new(), body, after: Vec::new(), route: ROUTE_ANY }
 }
@@ -131,7 +130,7 @@ fn w1_text(frame_bytes: usize, random: &mut Random) -> Text {
 /// A JSON object of 300 to 400 bytes that names its topic.
 fn w2_json(random: &mut Random) -> Text {
     let topic = random.of(&TOPICS);
-    let service = random.of(&NAMES);
+    let service = random.name();
     let (second, status, millis) = (random.below(60), 200 + random.below(300), random.below(5000));
     let before = format!(
         r#"{{"time":"2026-01-01T00:00:{second:02}.000Z","level":"info","service":"{service}","#
@@ -154,7 +153,7 @@ fn w2_json(random: &mut Random) -> Text {
 /// Text of 120 to 220 bytes: nearly always with a name, which the regex takes out.
 fn w2_text(kind: u64, random: &mut Random) -> Text {
     let bytes = 54 + random.below(100) as usize;
-    let name = random.of(&NAMES);
+    let name = random.name();
     let (before, route) = match kind {
         50..98 => (format!("hello {name} "), route_of(TOPIC_MATCHED)),
         _ => (format!("good day {name} "), route_of(TOPIC_UNKNOWN)),
@@ -167,7 +166,7 @@ fn w2_text(kind: u64, random: &mut Random) -> Text {
 fn w3_text(kind: u64, half: u64, random: &mut Random) -> Text {
     let unknown = W3_NUMBER_UNKNOWN + random.below(1000 - W3_NUMBER_UNKNOWN);
     let known = random.below(half);
-    let name = random.of(&NAMES);
+    let name = random.name();
     let (before, after, topic) = match kind {
         0 => (format!("svc-{known:03}: "), String::new(), TOPIC_MATCHED),
         1 => (format!("user={name} "), format!(" code={known:03}"), TOPIC_MATCHED),
