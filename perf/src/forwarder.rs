@@ -129,19 +129,31 @@ impl Installed {
         Ok(running)
     }
 
-    fn command(&self, config: &Path, folder: &Path) -> Command {
+    /// The program with its libraries, without arguments.
+    pub fn bare_command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        if self.kind == Kind::SyslogNg {
+            command.env("LD_LIBRARY_PATH", syslog_ng_libraries(self.root()));
+            // Without it, it asks for the time zone's file again and again.
+            command.env("TZ", "UTC");
+        }
+        command
+    }
+
+    /// Where an unpacked forwarder has its `usr`.
+    fn root(&self) -> &Path {
+        self.program.ancestors().nth(3).unwrap_or(Path::new("/"))
+    }
+
+    fn command(&self, config: &Path, folder: &Path) -> Command {
+        let mut command = self.bare_command();
         match self.kind {
             Kind::Corndog => command.arg("run").arg("-c").arg(config),
             Kind::Rsyslog | Kind::RsyslogStrings => {
                 command.arg("-n").arg("-f").arg(config).arg("-i").arg(folder.join("pid"))
             }
             Kind::SyslogNg => {
-                let root = self.program.ancestors().nth(3).unwrap_or(Path::new("/"));
-                command.env("LD_LIBRARY_PATH", syslog_ng_libraries(root));
-                // Without it, it asks for the time zone's file again and again.
-                command.env("TZ", "UTC");
-                let modules = root.join("usr/lib/syslog-ng/3.38");
+                let modules = self.root().join("usr/lib/syslog-ng/3.38");
                 command.arg("--foreground").arg("--no-caps").arg("--cfgfile").arg(config);
                 command.arg(format!("--module-path={}", modules.display()));
                 command.arg("--persist-file").arg(folder.join("persist"));

@@ -17,6 +17,8 @@
 //! - [`fairness`]: a flood beside senders that send little ([`trickle`]), whose messages' [`arrivals`]
 //!   are kept; [`stage`]: corndog and its sink, between which spans are counted
 //! - [`watching`]: what corndog's [`status`] server says, and what its [`abusers`] cost
+//! - [`report`]: figures as one HTML file, with charts ([`plot`], over an [`axis`], on a [`canvas`])
+//!   and facts about the [`machine`]
 //! - [`stop`]: the signals that end them
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
 //!
@@ -25,7 +27,9 @@
 
 pub mod abusers;
 pub mod arrivals;
+pub mod axis;
 pub mod broker;
+pub mod canvas;
 pub mod compare;
 pub mod configs;
 pub mod cpu;
@@ -35,9 +39,12 @@ pub mod fairness;
 pub mod forwarder;
 pub mod ledger;
 pub mod load;
+pub mod machine;
 pub mod message;
 pub mod partition;
+pub mod plot;
 pub mod records;
+pub mod report;
 pub mod sink;
 pub mod stage;
 pub mod status;
