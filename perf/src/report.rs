@@ -2,9 +2,11 @@
 
 use crate::canvas::Color;
 use crate::failure::Failure;
+use crate::table::Table;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -38,15 +40,6 @@ pub struct Section {
     pub notes: Vec<String>,
 }
 
-/// A table; the first column names the rows.
-#[derive(Debug, Clone, Default)]
-pub struct Table {
-    /// What the columns hold.
-    pub columns: Vec<String>,
-    /// As many cells each as there are columns.
-    pub rows: Vec<Vec<String>>,
-}
-
 impl Report {
     /// The whole file.
     pub fn html(&self) -> String {
@@ -77,12 +70,7 @@ impl Report {
     /// Errors: `Failure::Run` with the file and the reason.
     pub fn write(&self, file: &Path) -> Result<(), Failure> {
         let broken = |error| Failure::Run(format!("{}: {error}", file.display()));
-        if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(broken)?;
-        }
-        let mut name = file.file_name().unwrap_or_default().to_owned();
-        name.push(".part");
-        let part = file.with_file_name(name);
+        let part = part_file(file).map_err(broken)?;
         fs::write(&part, self.html()).and_then(|()| fs::rename(&part, file)).map_err(broken)
     }
 }
@@ -111,18 +99,29 @@ impl Section {
     }
 }
 
-impl Table {
-    fn html(&self) -> String {
-        let row = |cells: &[String], tag: &str| -> String {
-            let cells = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
-            format!("<tr>{}</tr>\n", cells.collect::<String>())
-        };
-        let rows: String = self.rows.iter().map(|cells| row(cells, "td")).collect();
-        let head = row(&self.columns, "th");
-        format!(
-            "<div class=\"table\"><table>\n<thead>{head}</thead>\n<tbody>{rows}</tbody></table></div>\n"
-        )
+/// Whether a report can be written there: better known before a long run than behind it.
+///
+/// Errors: `Failure::Setup` with the file and the reason.
+pub fn check_file(file: &Path) -> Result<(), Failure> {
+    let refuse = |error| Failure::Setup(format!("{}: {error}", file.display()));
+    let part = part_file(file).map_err(refuse)?;
+    fs::write(&part, "").and_then(|()| fs::remove_file(&part)).map_err(refuse)
+}
+
+/// The file beside it that becomes it once it is whole; folders that lack are made.
+fn part_file(file: &Path) -> io::Result<PathBuf> {
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
     }
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    Ok(file.with_file_name(name))
+}
+
+/// Where the report of that name goes, unless somebody says otherwise: beside what was built.
+pub fn default_file(name: &str) -> PathBuf {
+    let target = std::env::current_exe().ok().and_then(|own| Some(own.ancestors().nth(2)?.into()));
+    target.unwrap_or_else(|| PathBuf::from("target")).join("perf").join(name)
 }
 
 /// This process's command line, as one would type it again.
@@ -141,7 +140,7 @@ pub fn command_line() -> String {
 }
 
 /// Text that means itself in HTML.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -215,5 +214,7 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
         let nowhere = sample().write(Path::new("/proc/nowhere/report.html")).unwrap_err();
         assert!(nowhere.to_string().contains("/proc/nowhere"), "{nowhere}");
+        let refused = check_file(Path::new("/proc/nowhere/report.html"));
+        assert!(matches!(refused, Err(Failure::Setup(_))), "{refused:?}");
     }
 }
