@@ -13,6 +13,7 @@ use crate::forwarder::{self, Installed, Place, Profile, Running};
 use crate::ledger::Ledger;
 use crate::load;
 use crate::message::Framing;
+use crate::progress::Progress;
 use crate::sink::{self, Sink};
 use crate::wire::{self, Dial};
 use crate::workload::Workload;
@@ -31,10 +32,12 @@ const SETTLE_TIME: Duration = Duration::from_millis(500);
 const STALL_TIME: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(20);
 
-/// One line of the table: a forwarder, and what it has to forward.
+/// One line of a table: a forwarder, and what it has to forward.
 #[derive(Debug, Clone)]
 pub struct Entrant {
-    /// Its name in the table.
+    /// The table: entrants of one group are compared with each other.
+    pub group: String,
+    /// Its name in that table.
     pub label: String,
     /// The forwarder.
     pub installed: Installed,
@@ -44,6 +47,8 @@ pub struct Entrant {
     pub messages: u64,
     /// Connections beside the load that send nothing.
     pub idle: usize,
+    /// Variables that the forwarder reads over its configuration.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// What to compare, and how.
@@ -57,8 +62,6 @@ pub struct Plan {
     pub port: u16,
     /// Where each run's samples go, over those of the run before; needs `perf`.
     pub profile: Option<PathBuf>,
-    /// Variables that every forwarder reads over its configuration.
-    pub environment: Vec<(&'static str, String)>,
     /// The sink of every run, but for its audit, which is the workload's.
     pub sink: sink::Plan,
 }
@@ -66,6 +69,8 @@ pub struct Plan {
 /// What one run of one forwarder showed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
+    /// The entrant's.
+    pub group: String,
     /// The entrant's.
     pub label: String,
     /// Messages that the load sent whole.
@@ -105,8 +110,7 @@ impl fmt::Display for Run {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{}: {:.3} CPU s/million, {:.0} messages/s, {:.0} records/batch, lost {}, wrong {}",
-            self.label,
+            "{:.3} CPU s/million, {:.0} messages/s, {:.0} records/batch, lost {}, wrong {}",
             self.cpu_per_million,
             self.messages_per_second,
             self.records_per_batch,
@@ -116,32 +120,53 @@ impl fmt::Display for Run {
     }
 }
 
-/// Runs all rounds; `tell` hears of each run as it ends.
-///
-/// Errors: nothing is reported by halves: the first failure ends it all. `Failure::Run` with
-/// "stopped" if `stop` was set.
-pub fn run(
-    plan: &Plan,
-    stop: &AtomicBool,
-    tell: &dyn Fn(usize, &Run),
-) -> Result<Vec<Run>, Failure> {
-    if plan.rounds == 0 || plan.entrants.iter().any(|entrant| entrant.messages == 0) {
-        return Err(Failure::Setup("a comparison needs a round and a message at least".into()));
+impl Plan {
+    /// Every run, in its order.
+    fn order(&self) -> Vec<&Entrant> {
+        let round = |round: usize| -> Vec<&Entrant> {
+            match round % 2 {
+                0 => self.entrants.iter().collect(),
+                _ => self.entrants.iter().rev().collect(),
+            }
+        };
+        (0..self.rounds).flat_map(round).collect()
     }
-    plan.entrants.iter().try_for_each(|entrant| entrant.workload.check())?;
-    forwarder::check_port(plan.port, "--port")?;
+
+    /// Errors: `Failure::Setup` says what is wrong, missing or in use, before anything runs.
+    fn check(&self) -> Result<(), Failure> {
+        if self.rounds == 0 || self.entrants.iter().any(|entrant| entrant.messages == 0) {
+            return Err(Failure::Setup("a round and a message are needed at least".into()));
+        }
+        for entrant in &self.entrants {
+            entrant.workload.check()?;
+            entrant.installed.check(entrant.workload)?;
+        }
+        forwarder::check_port(self.port, "--port")?;
+        self.sink.check_ports("--sink-port")
+    }
+}
+
+/// Runs all rounds, and tells how far it is.
+///
+/// Errors: nothing is reported by halves: the first failure ends it all. `Failure::Stopped` if
+/// `stop` was set.
+pub fn run(plan: &Plan, stop: &AtomicBool) -> Result<Vec<Run>, Failure> {
+    plan.check()?;
     let scratch = Scratch::new()?;
+    let order = plan.order();
+    let name = |entrant: &&Entrant| format!("{} {}", entrant.group, entrant.label);
+    let mut progress = Progress::new(order.iter().map(name).collect());
     let mut runs = Vec::new();
-    for round in 0..plan.rounds {
-        let mut order: Vec<&Entrant> = plan.entrants.iter().collect();
-        if round % 2 == 1 {
-            order.reverse();
+    for entrant in order {
+        progress.begin();
+        let run = run_one(plan, entrant, &scratch, stop);
+        // Whatever else failed then, failed for that reason.
+        if stop.load(Relaxed) {
+            return Err(Failure::Stopped);
         }
-        for entrant in order {
-            let run = run_one(plan, entrant, &scratch, stop)?;
-            tell(round, &run);
-            runs.push(run);
-        }
+        let run = run?;
+        progress.end(&run);
+        runs.push(run);
     }
     Ok(runs)
 }
@@ -157,7 +182,7 @@ fn run_one(
     let sink = Sink::start(&sink::Plan { audit, ..plan.sink.clone() })?;
     let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, plan.sink.port));
     let folder = scratch.folder(entrant.installed.kind.name())?;
-    let environment = &plan.environment;
+    let environment = &entrant.environment;
     let place = Place { folder: &folder, port: plan.port, bootstrap, environment };
     let dial = match entrant.workload.is_tls() {
         true => {
@@ -186,6 +211,7 @@ fn run_one(
     let (sent, lost) = (load.sent(), ledger.lost(load.sent_by_connection()));
     let per_message = |time: Duration, count: u64| time.as_nanos() as f64 / count.max(1) as f64;
     Ok(Run {
+        group: entrant.group.clone(),
         label: entrant.label.clone(),
         sent,
         received: counts.received,
@@ -251,7 +277,7 @@ fn watch(
     let mut progress = Instant::now();
     loop {
         if stop.load(Relaxed) {
-            return Err(Failure::Run("stopped".into()));
+            return Err(Failure::Stopped);
         }
         running.check()?;
         let now = ledger.received();

@@ -13,11 +13,14 @@
 //! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
 //!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
 //! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
-//! - [`compare`]: rounds that alternate between forwarders; [`summary`]: their figures; [`crowd`]:
-//!   connections that send nothing beside them
+//! - [`compare`]: rounds that alternate between forwarders, with their [`progress`]; [`summary`]:
+//!   their figures, [`comparison`]: these as a report; [`crowd`]: connections that send nothing
+//!   beside them
 //! - [`fairness`]: a flood beside senders that send little ([`trickle`]), whose messages' [`arrivals`]
 //!   are kept; [`stage`]: corndog and its sink, between which spans are counted
 //! - [`watching`]: what corndog's [`status`] server says, and what its [`abusers`] cost
+//! - [`report`]: figures as one HTML file, with each [`table`], charts ([`plot`], over an [`axis`], on a [`canvas`])
+//!   and facts about the [`machine`]
 //! - [`stop`]: the signals that end them
 //! - [`latencies`]: how long messages took, as a histogram; [`random`]: what is drawn
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
@@ -27,9 +30,12 @@
 
 pub mod abusers;
 pub mod arrivals;
+pub mod axis;
 pub mod broker;
+pub mod canvas;
 pub mod clock;
 pub mod compare;
+pub mod comparison;
 pub mod configs;
 pub mod cpu;
 pub mod crowd;
@@ -40,12 +46,16 @@ pub mod hex;
 pub mod latencies;
 pub mod ledger;
 pub mod load;
+pub mod machine;
 pub mod message;
 pub mod mix;
 pub mod pace;
 pub mod partition;
+pub mod plot;
+pub mod progress;
 pub mod random;
 pub mod records;
+pub mod report;
 mod sender;
 pub mod sink;
 pub mod source;
@@ -53,6 +63,7 @@ pub mod stage;
 pub mod status;
 pub mod stop;
 pub mod summary;
+pub mod table;
 pub mod trickle;
 pub mod watching;
 pub mod wire;

@@ -143,7 +143,7 @@ impl<'a> Stage<'a> {
         let until = Instant::now() + time;
         while Instant::now() < until {
             if self.stop.load(Relaxed) {
-                return Err(Failure::Run("stopped".into()));
+                return Err(Failure::Stopped);
             }
             self.running.check()?;
             thread::sleep(TICK.min(until.saturating_duration_since(Instant::now())));

@@ -51,18 +51,19 @@ fn run(args: &Args) -> Result<(), Failure> {
     let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
     let installed = Kind::Corndog.find(&corndog)?;
     let entrants = RULES.map(|rules| compare::Entrant {
+        group: "w3".to_owned(),
         label: label(rules),
         installed: installed.clone(),
         workload: Workload::W3 { rules },
         messages: args.messages,
         idle: 0,
+        environment: Vec::new(),
     });
     let plan = compare::Plan {
         entrants: entrants.to_vec(),
         rounds: args.rounds,
         port: args.port,
         profile: None,
-        environment: Vec::new(),
         sink: sink::Plan {
             port: args.sink_port,
             brokers: 3,
@@ -71,10 +72,8 @@ fn run(args: &Args) -> Result<(), Failure> {
             audit: None,
         },
     };
-    let tell =
-        |round: usize, run: &compare::Run| eprintln!("round {}/{} {run}", round + 1, args.rounds);
-    let runs = compare::run(&plan, &stop, &tell)?;
-    print!("{}", summary::table(&runs));
+    let runs = compare::run(&plan, &stop)?;
+    print!("{}", summary::table(&runs).text());
     judge(&runs, args.most)
 }
 

@@ -51,10 +51,8 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Failure> {
     let stop = corndog_perf::stop::on_signals()?;
-    let tell =
-        |round: usize, run: &compare::Run| eprintln!("round {}/{} {run}", round + 1, args.rounds);
-    let runs = compare::run(&plan(args)?, &stop, &tell)?;
-    print!("{}", summary::table(&runs));
+    let runs = compare::run(&plan(args)?, &stop)?;
+    print!("{}", summary::table(&runs).text());
     let Some(ratio) = summary::ratio(&runs, &label(args.connections), &label(0)) else {
         return Err(Failure::Run("nothing was measured".into()));
     };
@@ -71,21 +69,23 @@ fn plan(args: &Args) -> Result<compare::Plan, Failure> {
     let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
     let installed = Kind::Corndog.find(&corndog)?;
     let workload = Workload::parse("w1").map_err(Failure::Setup)?;
+    let limit = (args.connections + OTHERS).to_string();
+    let names = ["CORNDOG_LIMITS__CONNECTIONS", "CORNDOG_LIMITS__CONNECTIONS_PER_IP"];
+    let environment = names.map(|name| (name, limit.clone())).to_vec();
     let entrants = [0, args.connections].map(|idle| compare::Entrant {
+        group: "w1".to_owned(),
         label: label(idle),
         installed: installed.clone(),
         workload,
         messages: args.messages,
         idle,
+        environment: environment.clone(),
     });
-    let limit = (args.connections + OTHERS).to_string();
-    let names = ["CORNDOG_LIMITS__CONNECTIONS", "CORNDOG_LIMITS__CONNECTIONS_PER_IP"];
     Ok(compare::Plan {
         entrants: entrants.to_vec(),
         rounds: args.rounds,
         port: args.port,
         profile: None,
-        environment: names.map(|name| (name, limit.clone())).to_vec(),
         sink: sink::Plan {
             port: args.sink_port,
             brokers: 3,
