@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 /// Before the first CPU reading (connections to the brokers), and before the second (delivery
 /// reports).
-const SETTLE_TIME: Duration = Duration::from_millis(500);
+pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(500);
 /// A run without a new record for this long is over.
 const STALL_TIME: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(20);
@@ -267,7 +267,7 @@ fn load_until_delivered(
 }
 
 /// Returns when all is in the sink, or when nothing has come for a while.
-fn watch(
+pub(crate) fn watch(
     messages: u64,
     running: &mut Running,
     ledger: &Ledger,

@@ -4,7 +4,7 @@
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// The finest step, and the longest span.
 const NANOS_MIN: u64 = 1000;
@@ -58,8 +58,15 @@ impl Run {
 }
 
 /// How long messages took.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Latencies(Histogram<u64>);
+
+impl fmt::Debug for Latencies {
+    /// Not the thousands of counts.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Latencies({})", self.json())
+    }
+}
 
 impl Default for Latencies {
     fn default() -> Self {

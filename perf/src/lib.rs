@@ -18,6 +18,7 @@
 //!   beside them
 //! - [`fairness`]: a flood beside senders that send little ([`trickle`]), whose messages' [`arrivals`]
 //!   are kept; [`stage`]: corndog and its sink, between which spans are counted
+//! - [`latency`]: how long messages take at given rates; [`curves`]: that as tables, curves, a report
 //! - [`watching`]: what corndog's [`status`] server says, and what its [`abusers`] cost
 //! - [`report`]: figures as one HTML file, with each [`table`], charts ([`plot`], over an [`axis`], on a [`canvas`])
 //!   and facts about the [`machine`]
@@ -39,11 +40,13 @@ pub mod comparison;
 pub mod configs;
 pub mod cpu;
 pub mod crowd;
+pub mod curves;
 pub mod failure;
 pub mod fairness;
 pub mod forwarder;
 pub mod hex;
 pub mod latencies;
+pub mod latency;
 pub mod ledger;
 pub mod load;
 pub mod machine;
