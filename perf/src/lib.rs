@@ -13,8 +13,8 @@
 //!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
 //! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
 //! - [`compare`]: rounds that alternate between forwarders, with their [`progress`]; [`summary`]:
-//!   their figures, [`comparison`]: these as a report; [`crowd`]: connections that send nothing
-//!   beside them
+//!   their figures, [`comparison`]: these as a report
+//! - [`scale`]: what corndog's cost grows with, [`growth`]: that as a report; [`fleet`]: a load over thousands of connections
 //! - [`fairness`]: a flood beside senders that send little ([`trickle`]), whose messages' [`arrivals`]
 //!   are kept; [`stage`]: corndog and its sink, between which spans are counted
 //! - [`watching`]: what corndog's [`status`] server says, and what its [`abusers`] cost
@@ -35,10 +35,11 @@ pub mod compare;
 pub mod comparison;
 pub mod configs;
 pub mod cpu;
-pub mod crowd;
 pub mod failure;
 pub mod fairness;
+pub mod fleet;
 pub mod forwarder;
+pub mod growth;
 pub mod ledger;
 pub mod load;
 pub mod machine;
@@ -48,6 +49,7 @@ pub mod plot;
 pub mod progress;
 pub mod records;
 pub mod report;
+pub mod scale;
 pub mod sink;
 pub mod stage;
 pub mod status;
