@@ -7,8 +7,8 @@
 //! The order within a round alternates, so that a drift of the machine meets all alike. Figures of
 //! one round belong together: a ratio is taken per round, then its median.
 
-use crate::crowd::Crowd;
 use crate::failure::Failure;
+use crate::fleet::{Fleet, Sent};
 use crate::forwarder::{self, Installed, Place, Profile, Running};
 use crate::ledger::Ledger;
 use crate::load;
@@ -45,8 +45,8 @@ pub struct Entrant {
     pub workload: Workload,
     /// Messages per run.
     pub messages: u64,
-    /// Connections beside the load that send nothing.
-    pub idle: usize,
+    /// Connections that a fleet spreads the load over; `None`: four, each with a thread of its own.
+    pub connections: Option<u16>,
     /// Variables that the forwarder reads over its configuration.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -193,22 +193,25 @@ fn run_one(
     };
     let mut running = entrant.installed.start(entrant.workload, &place)?;
     thread::sleep(SETTLE_TIME);
-    let crowd = Crowd::open(plan.port, entrant.idle, &mut running)?;
+    let open = |count| Fleet::open(plan.port, count, &mut running);
+    let mut fleet = entrant.connections.map(open).transpose()?;
     let profile = plan.profile.as_deref().map(|file| running.profile(file)).transpose()?;
     let cpu_before = running.cpu()?;
-    let load = load_until_delivered(plan.port, &dial, entrant, &mut running, sink.ledger(), stop)?;
+    let scene = Scene { port: plan.port, dial: &dial, entrant, ledger: sink.ledger(), stop };
+    let load = scene.load_until_delivered(fleet.as_mut(), &mut running)?;
     thread::sleep(SETTLE_TIME);
     let cpu = running.cpu()?.saturating_sub(cpu_before);
     let memory_peak = running.memory_peak()?;
     profile.map(Profile::stop).transpose()?;
-    crowd.leave()?;
+    fleet.map(Fleet::leave).transpose()?;
     running.stop()?;
     // Read after the stop: whatever came late is in.
     let ledger = sink.ledger();
     let counts = ledger.counts();
     let batches = ledger.batches.taken.load(Relaxed);
     let seconds = ledger.last_record().map_or(0.0, |last| (last - load.started).as_secs_f64());
-    let (sent, lost) = (load.sent(), ledger.lost(load.sent_by_connection()));
+    let sent = load.by_connection.iter().map(|(_, count)| count).sum();
+    let lost = ledger.lost(load.by_connection.iter().copied());
     let per_message = |time: Duration, count: u64| time.as_nanos() as f64 / count.max(1) as f64;
     Ok(Run {
         group: entrant.group.clone(),
@@ -226,44 +229,62 @@ fn run_one(
         messages_per_second: counts.unique as f64 / seconds.max(1e-9),
         memory_peak_mib: memory_peak as f64 / f64::from(1 << 20),
         records_per_batch: counts.received as f64 / batches.max(1) as f64,
-        load_ns: per_message(load.cpu(), sent),
+        load_ns: per_message(load.cpu, sent),
         sink_ns: per_message(sink.stop(), counts.received),
     })
 }
 
-/// Sends everything and waits until it is in the sink, or nothing more comes.
-fn load_until_delivered(
+/// What a load needs to know.
+struct Scene<'a> {
     port: u16,
-    dial: &Dial,
-    entrant: &Entrant,
-    running: &mut Running,
-    ledger: &Ledger,
-    stop: &AtomicBool,
-) -> Result<load::Report, Failure> {
-    let load_plan = load::Plan {
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        dial: dial.clone(),
-        connections: 4,
-        first_connection: 0,
-        messages: entrant.messages,
-        pace: None,
-        source: entrant.workload.into(),
-        framing: Framing::Lf,
-        seed: 1,
-    };
-    let (load_stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| {
-        let load = scope.spawn(|| load::run(&load_plan, &load_stop, &sent));
-        let watched = watch(entrant.messages, running, ledger, stop);
-        // In the good case it has ended; else this lets it go.
-        load_stop.store(true, Relaxed);
-        let report = load.join().map_err(|_| Failure::Run("the load panicked".into()))??;
-        watched?;
+    dial: &'a Dial,
+    entrant: &'a Entrant,
+    ledger: &'a Ledger,
+    stop: &'a AtomicBool,
+}
+
+impl Scene<'_> {
+    /// Sends everything and waits until it is in the sink, or nothing more comes.
+    fn load_until_delivered(
+        &self,
+        fleet: Option<&mut Fleet>,
+        running: &mut Running,
+    ) -> Result<Sent, Failure> {
+        let load_stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let load = scope.spawn(|| self.send(fleet, &load_stop));
+            let watched = watch(self.entrant.messages, running, self.ledger, self.stop);
+            // In the good case it has ended; else this lets it go.
+            load_stop.store(true, Relaxed);
+            let sent = load.join().map_err(|_| Failure::Run("the load panicked".into()))?;
+            watched.and(sent)
+        })
+    }
+
+    /// Sends everything, or until `load_stop`.
+    fn send(&self, fleet: Option<&mut Fleet>, load_stop: &AtomicBool) -> Result<Sent, Failure> {
+        let Entrant { workload, messages, .. } = *self.entrant;
+        if let Some(fleet) = fleet {
+            return fleet.send(workload, messages, load_stop, &|| self.ledger.received());
+        }
+        let plan = load::Plan {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
+            dial: self.dial.clone(),
+            connections: 4,
+            first_connection: 0,
+            messages,
+            pace: None,
+            source: workload.into(),
+            framing: Framing::Lf,
+            seed: 1,
+        };
+        let report = load::run(&plan, load_stop, &AtomicU64::new(0))?;
+        let by_connection = report.sent_by_connection().collect();
         match report.error() {
             Some(error) => Err(Failure::Run(format!("the forwarder's connection broke: {error}"))),
-            None => Ok(report),
+            None => Ok(Sent { started: report.started, cpu: report.cpu(), by_connection }),
         }
-    })
+    }
 }
 
 /// Returns when all is in the sink, or when nothing has come for a while.

@@ -14,8 +14,8 @@
 //!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
 //! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
 //! - [`compare`]: rounds that alternate between forwarders, with their [`progress`]; [`summary`]:
-//!   their figures, [`comparison`]: these as a report; [`crowd`]: connections that send nothing
-//!   beside them
+//!   their figures, [`comparison`]: these as a report
+//! - [`scale`]: what corndog's cost grows with, [`growth`]: that as a report; [`fleet`]: a load over thousands of connections
 //! - [`fairness`]: a flood beside senders that send little ([`trickle`]), whose messages' [`arrivals`]
 //!   are kept; [`stage`]: corndog and its sink, between which spans are counted
 //! - [`latency`]: how long messages take at given rates; [`curves`]: that as tables, curves, a report
@@ -39,11 +39,12 @@ pub mod compare;
 pub mod comparison;
 pub mod configs;
 pub mod cpu;
-pub mod crowd;
 pub mod curves;
 pub mod failure;
 pub mod fairness;
+pub mod fleet;
 pub mod forwarder;
+pub mod growth;
 pub mod hex;
 pub mod latencies;
 pub mod latency;
@@ -59,6 +60,7 @@ pub mod progress;
 pub mod random;
 pub mod records;
 pub mod report;
+pub mod scale;
 mod sender;
 pub mod sink;
 pub mod source;

@@ -25,6 +25,8 @@ const W3_MSG_BYTES: usize = W1_FRAME_BYTES - HEADER.len();
 const W3_NUMBER_UNKNOWN: u64 = 500;
 /// The most rules of W3: half of them have numbers from 0 on.
 const W3_RULES_MAX: usize = 2 * W3_NUMBER_UNKNOWN as usize;
+/// The most topics: as many as `workloads/topics.toml` allows.
+const TOPICS_MAX: usize = 1000;
 
 /// Looks at a topic's name and a payload whole: whether the rules make such a payload.
 pub type Audit = fn(&str, &[u8]) -> bool;
@@ -45,6 +47,11 @@ pub enum Workload {
     W3 {
         /// Half of them by a prefix, half of them by a name and a number.
         rules: usize,
+    },
+    /// One rule whose topic the message names; frames as in W1.
+    Topics {
+        /// As many of them, named in turn.
+        topics: usize,
     },
 }
 
@@ -67,6 +74,7 @@ impl Workload {
             Self::W4 => "w4",
             Self::W2 => "w2",
             Self::W3 { .. } => "w3",
+            Self::Topics { .. } => "topics",
         }
     }
 
@@ -90,6 +98,9 @@ impl Workload {
                     "{rules} rules: choose an even number of at most {W3_RULES_MAX}"
                 )))
             }
+            Self::Topics { topics } if !(1..=TOPICS_MAX).contains(&topics) => {
+                Err(Failure::Setup(format!("{topics} topics: choose 1 to {TOPICS_MAX}")))
+            }
             _ => Ok(()),
         }
     }
@@ -97,26 +108,28 @@ impl Workload {
     /// The workload's messages, without end.
     pub fn texts(self, seed: u64) -> impl Iterator<Item = Text> {
         let mut random = Random(seed);
-        // 61 and 100 have no common divisor: each hundred holds every number below 100 once.
-        (0..100u64).cycle().map(move |index| self.text(index * 61 % 100, &mut random))
+        (0..).map(move |index| self.text(index, &mut random))
     }
 
     /// What some of the delivered payloads are held against.
     pub fn audit(self) -> Option<Audit> {
         match self {
             Self::W2 => Some(is_w2_payload),
-            Self::W1 { .. } | Self::W3 { .. } | Self::W4 => None,
+            Self::W1 { .. } | Self::W3 { .. } | Self::W4 | Self::Topics { .. } => None,
         }
     }
 
-    /// One message; `kind` is below 100, and decides of what kind it is.
-    fn text(self, kind: u64, random: &mut Random) -> Text {
+    /// The message of that index.
+    fn text(self, index: u64, random: &mut Random) -> Text {
+        // 61 and 100 have no common divisor: each hundred holds every kind below 100 once.
+        let kind = index % 100 * 61 % 100;
         match self {
             Self::W1 { frame_bytes } => w1_text(frame_bytes, random),
             Self::W4 => w1_text(W1_FRAME_BYTES, random),
             Self::W2 if kind < 50 => w2_json(random),
             Self::W2 => w2_text(kind, random),
             Self::W3 { rules } => w3_text(kind, rules as u64 / 2, random),
+            Self::Topics { topics } => topics_text(index % topics as u64, random),
         }
     }
 }
@@ -186,6 +199,19 @@ fn w3_text(kind: u64, half: u64, random: &mut Random) -> Text {
     }
 }
 
+/// Text as long as W1's, that names its topic.
+fn topics_text(topic: u64, random: &mut Random) -> Text {
+    let before = format!("to={topic:03} ");
+    let body = random.characters(W3_MSG_BYTES - STAMP_BYTES - before.len());
+    Text {
+        header: HEADER.into(),
+        before: before.into_bytes(),
+        body,
+        after: Vec::new(),
+        route: route_of(&format!("logs-{topic:03}")),
+    }
+}
+
 /// Whether W2's rules make this payload for that topic: merged, replaced, or as it was.
 fn is_w2_payload(topic: &str, payload: &[u8]) -> bool {
     match topic {
@@ -228,11 +254,12 @@ mod tests {
     use super::*;
     use crate::message::{Block, Framing, check};
 
-    const ALL: [Workload; 4] = [
+    const ALL: [Workload; 5] = [
         Workload::W1 { frame_bytes: 248 },
         Workload::W2,
         Workload::W3 { rules: 100 },
         Workload::W4,
+        Workload::Topics { topics: 1000 },
     ];
 
     fn msg(text: &Text) -> Vec<u8> {
@@ -274,6 +301,16 @@ mod tests {
             let w3 = Workload::W3 { rules };
             assert_eq!((to(w3, "test"), to(w3, "logs-unknown")), (2, 98));
         }
+    }
+
+    #[test]
+    fn topics_are_named_in_turn() {
+        let topics = Workload::Topics { topics: 10 };
+        let texts: Vec<Text> = topics.texts(1).take(20).collect();
+        assert!(texts[3].before == b"to=003 " && texts[13].before == b"to=003 ");
+        assert_eq!(texts[3].route, route_of("logs-003"));
+        assert!(texts.iter().all(|text| msg(text).len() == 192));
+        assert!(Workload::Topics { topics: 1001 }.check().is_err());
     }
 
     #[test]

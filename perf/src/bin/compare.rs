@@ -136,7 +136,7 @@ fn entrants(
             installed: find(kind, args)?,
             workload,
             messages,
-            idle: 0,
+            connections: None,
             environment: Vec::new(),
         })
     };
@@ -146,7 +146,7 @@ fn entrants(
 /// Slow peers get fewer messages: what counts is the CPU time of each.
 fn peer_messages(args: &Args, workload: Workload) -> u64 {
     let share = match workload {
-        Workload::W1 { .. } | Workload::W4 => 1,
+        Workload::W1 { .. } | Workload::W4 | Workload::Topics { .. } => 1,
         Workload::W2 => 4,
         Workload::W3 { .. } => 20,
     };
