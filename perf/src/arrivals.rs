@@ -68,7 +68,8 @@ mod tests {
     #[test]
     fn only_those_that_are_watched_are_noted() {
         let arrivals = Arrivals::default();
-        let note = |connection| arrivals.note(Stamp { connection, route: ROUTE_ANY, sequence: 7 });
+        let stamp = |connection| Stamp { connection, route: ROUTE_ANY, sequence: 7, sent: 0 };
+        let note = |connection| arrivals.note(stamp(connection));
         note(u16::MAX);
         assert!(arrivals.take().is_empty());
         arrivals.watch_from(100);

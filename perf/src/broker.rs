@@ -4,6 +4,7 @@
 //! exists as soon as it is named. Partitions lead round robin:
 //! `broker = (topic_index + partition) % broker_count`.
 
+use crate::latencies::Latencies;
 use crate::ledger::Ledger;
 use crate::message;
 use crate::partition::{Expected, Partition, Verdict};
@@ -128,6 +129,17 @@ impl Cluster {
         let mut counts: Vec<(String, u64)> = counted.collect();
         counts.sort();
         counts
+    }
+
+    /// How long the messages took that the ledger was told to time.
+    pub fn latencies(&self) -> Latencies {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Latencies::default();
+        for partition in topics.values().flat_map(|topic| &topic.partitions) {
+            let partition = partition.lock().unwrap_or_else(PoisonError::into_inner);
+            partition.latencies().into_iter().for_each(|latencies| all.add(latencies));
+        }
+        all
     }
 
     fn metadata(&self, asked: &MetadataRequest) -> MetadataResponse {

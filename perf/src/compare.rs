@@ -7,12 +7,13 @@
 //! The order within a round alternates, so that a drift of the machine meets all alike. Figures of
 //! one round belong together: a ratio is taken per round, then its median.
 
-use crate::crowd::Crowd;
 use crate::failure::Failure;
+use crate::fleet::{Fleet, Sent};
 use crate::forwarder::{self, Installed, Place, Profile, Running};
 use crate::ledger::Ledger;
 use crate::load;
 use crate::message::Framing;
+use crate::progress::Progress;
 use crate::sink::{self, Sink};
 use crate::wire::{self, Dial};
 use crate::workload::Workload;
@@ -26,15 +27,17 @@ use std::time::{Duration, Instant};
 
 /// Before the first CPU reading (connections to the brokers), and before the second (delivery
 /// reports).
-const SETTLE_TIME: Duration = Duration::from_millis(500);
+pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(500);
 /// A run without a new record for this long is over.
 const STALL_TIME: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(20);
 
-/// One line of the table: a forwarder, and what it has to forward.
+/// One line of a table: a forwarder, and what it has to forward.
 #[derive(Debug, Clone)]
 pub struct Entrant {
-    /// Its name in the table.
+    /// The table: entrants of one group are compared with each other.
+    pub group: String,
+    /// Its name in that table.
     pub label: String,
     /// The forwarder.
     pub installed: Installed,
@@ -42,8 +45,10 @@ pub struct Entrant {
     pub workload: Workload,
     /// Messages per run.
     pub messages: u64,
-    /// Connections beside the load that send nothing.
-    pub idle: usize,
+    /// Connections that a fleet spreads the load over; `None`: four, each with a thread of its own.
+    pub connections: Option<u16>,
+    /// Variables that the forwarder reads over its configuration.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// What to compare, and how.
@@ -57,8 +62,6 @@ pub struct Plan {
     pub port: u16,
     /// Where each run's samples go, over those of the run before; needs `perf`.
     pub profile: Option<PathBuf>,
-    /// Variables that every forwarder reads over its configuration.
-    pub environment: Vec<(&'static str, String)>,
     /// The sink of every run, but for its audit, which is the workload's.
     pub sink: sink::Plan,
 }
@@ -66,6 +69,8 @@ pub struct Plan {
 /// What one run of one forwarder showed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
+    /// The entrant's.
+    pub group: String,
     /// The entrant's.
     pub label: String,
     /// Messages that the load sent whole.
@@ -105,8 +110,7 @@ impl fmt::Display for Run {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{}: {:.3} CPU s/million, {:.0} messages/s, {:.0} records/batch, lost {}, wrong {}",
-            self.label,
+            "{:.3} CPU s/million, {:.0} messages/s, {:.0} records/batch, lost {}, wrong {}",
             self.cpu_per_million,
             self.messages_per_second,
             self.records_per_batch,
@@ -116,32 +120,53 @@ impl fmt::Display for Run {
     }
 }
 
-/// Runs all rounds; `tell` hears of each run as it ends.
-///
-/// Errors: nothing is reported by halves: the first failure ends it all. `Failure::Run` with
-/// "stopped" if `stop` was set.
-pub fn run(
-    plan: &Plan,
-    stop: &AtomicBool,
-    tell: &dyn Fn(usize, &Run),
-) -> Result<Vec<Run>, Failure> {
-    if plan.rounds == 0 || plan.entrants.iter().any(|entrant| entrant.messages == 0) {
-        return Err(Failure::Setup("a comparison needs a round and a message at least".into()));
+impl Plan {
+    /// Every run, in its order.
+    fn order(&self) -> Vec<&Entrant> {
+        let round = |round: usize| -> Vec<&Entrant> {
+            match round % 2 {
+                0 => self.entrants.iter().collect(),
+                _ => self.entrants.iter().rev().collect(),
+            }
+        };
+        (0..self.rounds).flat_map(round).collect()
     }
-    plan.entrants.iter().try_for_each(|entrant| entrant.workload.check())?;
-    forwarder::check_port(plan.port, "--port")?;
+
+    /// Errors: `Failure::Setup` says what is wrong, missing or in use, before anything runs.
+    fn check(&self) -> Result<(), Failure> {
+        if self.rounds == 0 || self.entrants.iter().any(|entrant| entrant.messages == 0) {
+            return Err(Failure::Setup("a round and a message are needed at least".into()));
+        }
+        for entrant in &self.entrants {
+            entrant.workload.check()?;
+            entrant.installed.check(entrant.workload)?;
+        }
+        forwarder::check_port(self.port, "--port")?;
+        self.sink.check_ports("--sink-port")
+    }
+}
+
+/// Runs all rounds, and tells how far it is.
+///
+/// Errors: nothing is reported by halves: the first failure ends it all. `Failure::Stopped` if
+/// `stop` was set.
+pub fn run(plan: &Plan, stop: &AtomicBool) -> Result<Vec<Run>, Failure> {
+    plan.check()?;
     let scratch = Scratch::new()?;
+    let order = plan.order();
+    let name = |entrant: &&Entrant| format!("{} {}", entrant.group, entrant.label);
+    let mut progress = Progress::new(order.iter().map(name).collect());
     let mut runs = Vec::new();
-    for round in 0..plan.rounds {
-        let mut order: Vec<&Entrant> = plan.entrants.iter().collect();
-        if round % 2 == 1 {
-            order.reverse();
+    for entrant in order {
+        progress.begin();
+        let run = run_one(plan, entrant, &scratch, stop);
+        // Whatever else failed then, failed for that reason.
+        if stop.load(Relaxed) {
+            return Err(Failure::Stopped);
         }
-        for entrant in order {
-            let run = run_one(plan, entrant, &scratch, stop)?;
-            tell(round, &run);
-            runs.push(run);
-        }
+        let run = run?;
+        progress.end(&run);
+        runs.push(run);
     }
     Ok(runs)
 }
@@ -157,7 +182,7 @@ fn run_one(
     let sink = Sink::start(&sink::Plan { audit, ..plan.sink.clone() })?;
     let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, plan.sink.port));
     let folder = scratch.folder(entrant.installed.kind.name())?;
-    let environment = &plan.environment;
+    let environment = &entrant.environment;
     let place = Place { folder: &folder, port: plan.port, bootstrap, environment };
     let dial = match entrant.workload.is_tls() {
         true => {
@@ -168,24 +193,28 @@ fn run_one(
     };
     let mut running = entrant.installed.start(entrant.workload, &place)?;
     thread::sleep(SETTLE_TIME);
-    let crowd = Crowd::open(plan.port, entrant.idle, &mut running)?;
+    let open = |count| Fleet::open(plan.port, count, &mut running);
+    let mut fleet = entrant.connections.map(open).transpose()?;
     let profile = plan.profile.as_deref().map(|file| running.profile(file)).transpose()?;
     let cpu_before = running.cpu()?;
-    let load = load_until_delivered(plan.port, &dial, entrant, &mut running, sink.ledger(), stop)?;
+    let scene = Scene { port: plan.port, dial: &dial, entrant, ledger: sink.ledger(), stop };
+    let load = scene.load_until_delivered(fleet.as_mut(), &mut running)?;
     thread::sleep(SETTLE_TIME);
     let cpu = running.cpu()?.saturating_sub(cpu_before);
     let memory_peak = running.memory_peak()?;
     profile.map(Profile::stop).transpose()?;
-    crowd.leave()?;
+    fleet.map(Fleet::leave).transpose()?;
     running.stop()?;
     // Read after the stop: whatever came late is in.
     let ledger = sink.ledger();
     let counts = ledger.counts();
     let batches = ledger.batches.taken.load(Relaxed);
     let seconds = ledger.last_record().map_or(0.0, |last| (last - load.started).as_secs_f64());
-    let (sent, lost) = (load.sent(), ledger.lost(load.sent_by_connection()));
+    let sent = load.by_connection.iter().map(|(_, count)| count).sum();
+    let lost = ledger.lost(load.by_connection.iter().copied());
     let per_message = |time: Duration, count: u64| time.as_nanos() as f64 / count.max(1) as f64;
     Ok(Run {
+        group: entrant.group.clone(),
         label: entrant.label.clone(),
         sent,
         received: counts.received,
@@ -200,48 +229,66 @@ fn run_one(
         messages_per_second: counts.unique as f64 / seconds.max(1e-9),
         memory_peak_mib: memory_peak as f64 / f64::from(1 << 20),
         records_per_batch: counts.received as f64 / batches.max(1) as f64,
-        load_ns: per_message(load.cpu(), sent),
+        load_ns: per_message(load.cpu, sent),
         sink_ns: per_message(sink.stop(), counts.received),
     })
 }
 
-/// Sends everything and waits until it is in the sink, or nothing more comes.
-fn load_until_delivered(
+/// What a load needs to know.
+struct Scene<'a> {
     port: u16,
-    dial: &Dial,
-    entrant: &Entrant,
-    running: &mut Running,
-    ledger: &Ledger,
-    stop: &AtomicBool,
-) -> Result<load::Report, Failure> {
-    let load_plan = load::Plan {
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        dial: dial.clone(),
-        connections: 4,
-        first_connection: 0,
-        messages: entrant.messages,
-        rate: None,
-        workload: entrant.workload,
-        framing: Framing::Lf,
-        seed: 1,
-    };
-    let (load_stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| {
-        let load = scope.spawn(|| load::run(&load_plan, &load_stop, &sent));
-        let watched = watch(entrant.messages, running, ledger, stop);
-        // In the good case it has ended; else this lets it go.
-        load_stop.store(true, Relaxed);
-        let report = load.join().map_err(|_| Failure::Run("the load panicked".into()))??;
-        watched?;
+    dial: &'a Dial,
+    entrant: &'a Entrant,
+    ledger: &'a Ledger,
+    stop: &'a AtomicBool,
+}
+
+impl Scene<'_> {
+    /// Sends everything and waits until it is in the sink, or nothing more comes.
+    fn load_until_delivered(
+        &self,
+        fleet: Option<&mut Fleet>,
+        running: &mut Running,
+    ) -> Result<Sent, Failure> {
+        let load_stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let load = scope.spawn(|| self.send(fleet, &load_stop));
+            let watched = watch(self.entrant.messages, running, self.ledger, self.stop);
+            // In the good case it has ended; else this lets it go.
+            load_stop.store(true, Relaxed);
+            let sent = load.join().map_err(|_| Failure::Run("the load panicked".into()))?;
+            watched.and(sent)
+        })
+    }
+
+    /// Sends everything, or until `load_stop`.
+    fn send(&self, fleet: Option<&mut Fleet>, load_stop: &AtomicBool) -> Result<Sent, Failure> {
+        let Entrant { workload, messages, .. } = *self.entrant;
+        if let Some(fleet) = fleet {
+            return fleet.send(workload, messages, load_stop, &|| self.ledger.received());
+        }
+        let plan = load::Plan {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
+            dial: self.dial.clone(),
+            connections: 4,
+            first_connection: 0,
+            messages,
+            pace: None,
+            source: workload.into(),
+            framing: Framing::Lf,
+            seed: 1,
+        };
+        let report = load::run(&plan, load_stop, &AtomicU64::new(0))?;
+        let by_connection = report.sent_by_connection().collect();
         match report.error() {
             Some(error) => Err(Failure::Run(format!("the forwarder's connection broke: {error}"))),
-            None => Ok(report),
+            None => Ok(Sent { started: report.started, cpu: report.cpu(), by_connection }),
         }
-    })
+    }
 }
 
 /// Returns when all is in the sink, or when nothing has come for a while.
-fn watch(
+pub(crate) fn watch(
     messages: u64,
     running: &mut Running,
     ledger: &Ledger,
@@ -251,7 +298,7 @@ fn watch(
     let mut progress = Instant::now();
     loop {
         if stop.load(Relaxed) {
-            return Err(Failure::Run("stopped".into()));
+            return Err(Failure::Stopped);
         }
         running.check()?;
         let now = ledger.received();

@@ -24,7 +24,8 @@ pub fn of(kind: Kind, workload: Workload) -> Option<String> {
         (Workload::W4, Kind::Corndog) => include_str!("../workloads/w4.toml"),
         (Workload::W4, Kind::Rsyslog) => include_str!("../peers/rs-w4.conf"),
         (Workload::W4, Kind::SyslogNg) => include_str!("../peers/sng-w4.conf"),
-        (_, Kind::RsyslogStrings) => return None,
+        (Workload::Topics { .. }, Kind::Corndog) => include_str!("../workloads/topics.toml"),
+        (Workload::Topics { .. }, _) | (_, Kind::RsyslogStrings) => return None,
     };
     let Workload::W3 { rules } = workload else {
         return Some(file.to_owned());

@@ -34,8 +34,17 @@ pub fn of_first_thread(pid: u32) -> Option<Duration> {
 
 /// Peak resident memory (VmHWM) of another process in bytes.
 pub fn memory_peak_of_pid(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    bytes_of(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
+}
+
+/// Memory of this machine in bytes.
+pub fn memory_of_machine() -> Option<u64> {
+    bytes_of(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
+}
+
+/// A line such as `VmHWM:  1234 kB`, in bytes.
+fn bytes_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -69,6 +78,7 @@ mod tests {
     fn own_process_is_readable() {
         assert!(of_pid(std::process::id()).is_some());
         assert!(memory_peak_of_pid(std::process::id()).is_some_and(|bytes| bytes > 100_000));
+        assert!(memory_of_machine() > memory_peak_of_pid(std::process::id()));
         assert!(of_process() >= of_thread());
         assert!(of_first_thread(std::process::id()).is_some());
     }

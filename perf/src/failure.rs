@@ -11,6 +11,8 @@ pub enum Failure {
     Setup(String),
     /// Something broke while it ran. Exit code 1.
     Run(String),
+    /// Somebody ended it before its end. Exit code 130, as of a shell's Ctrl-C.
+    Stopped,
 }
 
 impl Failure {
@@ -30,6 +32,7 @@ impl Failure {
         match self {
             Self::Setup(_) => ExitCode::from(2),
             Self::Run(_) => ExitCode::from(1),
+            Self::Stopped => ExitCode::from(130),
         }
     }
 }
@@ -38,6 +41,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setup(sentence) | Self::Run(sentence) => formatter.write_str(sentence),
+            Self::Stopped => formatter.write_str("stopped before the end: nothing is reported"),
         }
     }
 }

@@ -67,7 +67,7 @@ impl fmt::Display for Shown {
 
 /// Measures the capacity, then the three phases; `tell` hears of each.
 ///
-/// Errors: the first failure ends it all; `Failure::Run` with "stopped" if `stop` was set.
+/// Errors: the first failure ends it all; `Failure::Stopped` if `stop` was set.
 pub fn run(plan: &Plan, stop: &AtomicBool, tell: &dyn Fn(&str)) -> Result<Shown, Failure> {
     let mut stage = Stage::start(plan, &[("CORNDOG_SHARDS__RECEIVERS", "1".to_owned())], stop)?;
     tell("capacity: the flood alone");

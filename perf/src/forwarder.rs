@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -102,14 +103,23 @@ impl Kind {
 }
 
 impl Installed {
+    /// Errors: `Failure::Setup` if there is no configuration of it for that workload.
+    pub fn check(&self, workload: Workload) -> Result<(), Failure> {
+        self.config(workload).map(drop)
+    }
+
+    fn config(&self, workload: Workload) -> Result<String, Failure> {
+        configs::of(self.kind, workload).ok_or_else(|| {
+            let name = self.kind.name();
+            Failure::Setup(format!("{name} has no configuration for {}", workload.name()))
+        })
+    }
+
     /// Starts it on a workload and waits until its port accepts.
     ///
     /// Errors: `Failure::Setup` if there is no configuration of it for that workload.
     pub fn start(&self, workload: Workload, place: &Place<'_>) -> Result<Running, Failure> {
-        let text = configs::of(self.kind, workload).ok_or_else(|| {
-            let name = self.kind.name();
-            Failure::Setup(format!("{name} has no configuration for {}", workload.name()))
-        })?;
+        let text = self.config(workload)?;
         let log = place.folder.join("stderr");
         let broken = |error| Failure::Run(format!("{}: {error}", place.folder.display()));
         let stderr = File::create(&log).map_err(broken)?;
@@ -120,6 +130,8 @@ impl Installed {
         fs::write(&config, place.fill(&text)).map_err(broken)?;
         let mut command = self.command(&config, place.folder);
         command.envs(place.environment.iter().map(|(name, value)| (name, value)));
+        // A group of its own: a terminal's Ctrl-C is for us, and we end it in good order.
+        command.process_group(0);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn();
         let child = child.map_err(|error| {
             Failure::Setup(format!("{} does not start: {error}", self.program.display()))
@@ -129,19 +141,31 @@ impl Installed {
         Ok(running)
     }
 
-    fn command(&self, config: &Path, folder: &Path) -> Command {
+    /// The program with its libraries, without arguments.
+    pub fn bare_command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        if self.kind == Kind::SyslogNg {
+            command.env("LD_LIBRARY_PATH", syslog_ng_libraries(self.root()));
+            // Without it, it asks for the time zone's file again and again.
+            command.env("TZ", "UTC");
+        }
+        command
+    }
+
+    /// Where an unpacked forwarder has its `usr`.
+    fn root(&self) -> &Path {
+        self.program.ancestors().nth(3).unwrap_or(Path::new("/"))
+    }
+
+    fn command(&self, config: &Path, folder: &Path) -> Command {
+        let mut command = self.bare_command();
         match self.kind {
             Kind::Corndog => command.arg("run").arg("-c").arg(config),
             Kind::Rsyslog | Kind::RsyslogStrings => {
                 command.arg("-n").arg("-f").arg(config).arg("-i").arg(folder.join("pid"))
             }
             Kind::SyslogNg => {
-                let root = self.program.ancestors().nth(3).unwrap_or(Path::new("/"));
-                command.env("LD_LIBRARY_PATH", syslog_ng_libraries(root));
-                // Without it, it asks for the time zone's file again and again.
-                command.env("TZ", "UTC");
-                let modules = root.join("usr/lib/syslog-ng/3.38");
+                let modules = self.root().join("usr/lib/syslog-ng/3.38");
                 command.arg("--foreground").arg("--no-caps").arg("--cfgfile").arg(config);
                 command.arg(format!("--module-path={}", modules.display()));
                 command.arg("--persist-file").arg(folder.join("persist"));

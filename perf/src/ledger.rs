@@ -1,6 +1,8 @@
 //! Counts what arrived: a bit per message, so that loss and duplicates are exact.
 
 use crate::arrivals::Arrivals;
+use crate::clock;
+use crate::latencies::Run;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -9,6 +11,8 @@ use std::time::Instant;
 const SEGMENT_WORDS: u64 = 64;
 /// Segments that cover every sequence number below `message::SEQUENCE_MAX`.
 const SEGMENT_COUNT: usize = 21;
+/// A send time that no message has.
+const NEVER: u64 = u64::MAX;
 const CONNECTION_COUNT: usize = 1 << 16;
 
 /// What one batch of records showed; added to the ledger once per batch.
@@ -41,6 +45,9 @@ pub struct Ledger {
     corrupt: AtomicU64,
     misrouted: AtomicU64,
     misshapen: AtomicU64,
+    /// Messages that were to be sent then or later are timed. Written by the one who measures, read
+    /// by the sink's threads, once a batch.
+    timed_from: AtomicU64,
     /// Nanoseconds since `started`, 0 before the first record.
     last_record: AtomicU64,
     /// Batches, those not taken included.
@@ -107,6 +114,7 @@ impl Default for Ledger {
             corrupt: AtomicU64::new(0),
             misrouted: AtomicU64::new(0),
             misshapen: AtomicU64::new(0),
+            timed_from: AtomicU64::new(NEVER),
             last_record: AtomicU64::new(0),
             batches: BatchCounts::default(),
             arrivals: Arrivals::default(),
@@ -123,6 +131,19 @@ impl Ledger {
         seen.unique.fetch_add(u64::from(mask.count_ones()) - repeats, Relaxed);
         seen.next.fetch_max(word * 64 + u64::from(mask.ilog2()) + 1, Relaxed);
         repeats
+    }
+
+    /// Times the messages that were to be sent at this time of the `clock` or later. Until that is
+    /// said, none.
+    pub fn time_from(&self, nanos: u64) {
+        self.timed_from.store(nanos, Relaxed);
+    }
+
+    /// The spans of a batch that is walked now.
+    #[inline]
+    pub fn spans(&self) -> Run {
+        let from = self.timed_from.load(Relaxed);
+        Run::new(from, if from == NEVER { 0 } else { clock::now() })
     }
 
     /// Adds what a batch showed.

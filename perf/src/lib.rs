@@ -6,18 +6,24 @@
 //!   +--- stamps each message ------------ checks each stamp +
 //! ```
 //!
-//! - [`message`]: a message with connection, sequence and checksum in it; pure
+//! - [`message`]: a message with connection, sequence, send time and checksum in it, in [`hex`]; pure
 //! - [`workload`]: what the messages say, and what the rules have to make of them; pure
-//! - [`load`]: sends such messages over TCP
+//! - [`source`]: all that a load can send; [`mix`]: messages as files say them; pure
+//! - [`load`]: sends such messages, flat out or at a [`pace`], by the [`clock`]
 //! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
 //!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
 //! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
-//! - [`compare`]: rounds that alternate between forwarders; [`summary`]: their figures; [`crowd`]:
-//!   connections that send nothing beside them
+//! - [`compare`]: rounds that alternate between forwarders, with their [`progress`]; [`summary`]:
+//!   their figures, [`comparison`]: these as a report
+//! - [`scale`]: what corndog's cost grows with, [`growth`]: that as a report; [`fleet`]: a load over thousands of connections
 //! - [`fairness`]: a flood beside senders that send little ([`trickle`]), whose messages' [`arrivals`]
 //!   are kept; [`stage`]: corndog and its sink, between which spans are counted
+//! - [`latency`]: how long messages take at given rates; [`curves`]: that as tables, curves, a report
 //! - [`watching`]: what corndog's [`status`] server says, and what its [`abusers`] cost
+//! - [`report`]: figures as one HTML file, with each [`table`], charts ([`plot`], over an [`axis`], on a [`canvas`])
+//!   and facts about the [`machine`]
 //! - [`stop`]: the signals that end them
+//! - [`latencies`]: how long messages took, as a histogram; [`random`]: what is drawn
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
 //!
 //! Both ends are made to cost much less than what they measure; both print their own cost.
@@ -25,24 +31,44 @@
 
 pub mod abusers;
 pub mod arrivals;
+pub mod axis;
 pub mod broker;
+pub mod canvas;
+pub mod clock;
 pub mod compare;
+pub mod comparison;
 pub mod configs;
 pub mod cpu;
-pub mod crowd;
+pub mod curves;
 pub mod failure;
 pub mod fairness;
+pub mod fleet;
 pub mod forwarder;
+pub mod growth;
+pub mod hex;
+pub mod latencies;
+pub mod latency;
 pub mod ledger;
 pub mod load;
+pub mod machine;
 pub mod message;
+pub mod mix;
+pub mod pace;
 pub mod partition;
+pub mod plot;
+pub mod progress;
+pub mod random;
 pub mod records;
+pub mod report;
+pub mod scale;
+mod sender;
 pub mod sink;
+pub mod source;
 pub mod stage;
 pub mod status;
 pub mod stop;
 pub mod summary;
+pub mod table;
 pub mod trickle;
 pub mod watching;
 pub mod wire;

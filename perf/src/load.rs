@@ -1,30 +1,24 @@
-//! Sends stamped messages over TCP, TLS or UDP, flat out or at a rate, and counts what it sent.
+//! Sends stamped messages flat out or at a rate, and counts what it sent.
 //!
-//! One thread per connection writes blocks of ready-made frames; per message it patches 24 digits
-//! and the kernel copies the bytes. A stop is taken between blocks, or while a write is held back;
-//! the message that is partly written is then completed, if the receiver takes it in time.
+//! At a rate it is an open loop: each message has an intended time, which its stamp says, and is sent
+//! then or as soon as it can be; no delay moves the time of those behind it. So what a message waits
+//! is measured from when it was to be sent (no coordinated omission). By how much the load itself was
+//! late is kept beside it; what the receiver held back is not the load's doing and counts as latency.
 
-use crate::cpu;
 use crate::failure::Failure;
-use crate::message::{Block, Framing, SEQUENCE_MAX};
+use crate::latencies::Latencies;
+use crate::message::{Framing, SEQUENCE_MAX};
+use crate::pace::Pace;
+use crate::sender::{Sender, WRITE_TICK};
+use crate::source::Source;
 use crate::wire::{Dial, Wire};
-use crate::workload::Workload;
+
 use serde_json::{Value, json};
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Bytes per write, about: large enough to hide the call, small enough for the second-level cache.
-const BLOCK_BYTES: usize = 128 << 10;
-/// Between two looks at the clock when sending at a rate.
-const RATE_TICK: Duration = Duration::from_millis(1);
-/// A blocked write looks at the stop flag this often.
-const WRITE_TICK: Duration = Duration::from_millis(100);
-/// How long a stopped connection tries to complete its message, and waits for the other end's close.
-const CLOSE_TIME: Duration = Duration::from_secs(10);
 
 /// What to send where.
 #[derive(Debug, Clone)]
@@ -39,10 +33,10 @@ pub struct Plan {
     pub first_connection: u16,
     /// Messages over all connections.
     pub messages: u64,
-    /// Messages a second over all connections; flat out if `None`.
-    pub rate: Option<u64>,
+    /// The rate, and how it is kept; flat out if `None`.
+    pub pace: Option<Pace>,
     /// What the messages are.
-    pub workload: Workload,
+    pub source: Source,
     /// How frames are delimited.
     pub framing: Framing,
     /// What the bodies are drawn from.
@@ -50,7 +44,7 @@ pub struct Plan {
 }
 
 /// What one connection sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sent {
     /// Its number in the stamps.
     pub connection: u16,
@@ -62,6 +56,12 @@ pub struct Sent {
     pub error: Option<String>,
     /// CPU time of its thread.
     pub cpu: Duration,
+    /// At a rate: by how much each message was late for other reasons than the receiver's.
+    pub late: Latencies,
+    /// At a rate: how long the receiver held it back.
+    pub held_back: Duration,
+    /// At a rate: from the start until the last message that was sent was to be sent.
+    pub intended: Duration,
 }
 
 /// What a run sent.
@@ -77,7 +77,7 @@ pub struct Report {
 
 impl Plan {
     fn check(&self) -> Result<(), Failure> {
-        self.workload.check()?;
+        self.source.check()?;
         let refuse = |sentence: String| Err(Failure::Setup(sentence));
         if self.connections == 0 || self.first_connection.checked_add(self.connections).is_none() {
             return refuse("connections: at least 1, and numbers of at most 65535".into());
@@ -85,14 +85,14 @@ impl Plan {
         if self.messages / u64::from(self.connections) >= SEQUENCE_MAX - 1 {
             return refuse(format!("messages: below {SEQUENCE_MAX} on each connection"));
         }
-        if self.rate == Some(0) {
+        if self.pace.is_some_and(|pace| pace.rate == 0) {
             return refuse("a rate of 0 sends nothing: leave it out to send flat out".into());
         }
         Ok(())
     }
 
     /// How many messages the connection of that index sends.
-    fn share(&self, index: u16) -> u64 {
+    pub(crate) fn share(&self, index: u16) -> u64 {
         let connections = u64::from(self.connections);
         self.messages / connections + u64::from(u64::from(index) < self.messages % connections)
     }
@@ -114,6 +114,50 @@ impl Report {
         self.connections.iter().map(|sent| sent.cpu).sum()
     }
 
+    /// By how much messages were late for other reasons than the receiver's, of all connections.
+    pub fn late(&self) -> Latencies {
+        let mut all = Latencies::default();
+        self.connections.iter().for_each(|sent| all.add(&sent.late));
+        all
+    }
+
+    /// How long the receiver held a connection back, on average.
+    pub fn held_back(&self) -> Duration {
+        let all: Duration = self.connections.iter().map(|sent| sent.held_back).sum();
+        all / self.connections.len().max(1) as u32
+    }
+
+    /// From the start until the last message that was sent was to be sent.
+    pub fn intended(&self) -> Duration {
+        self.connections.iter().map(|sent| sent.intended).max().unwrap_or_default()
+    }
+
+    /// By how much the end was later than the pace says, whoever's doing it was.
+    pub fn behind(&self) -> Duration {
+        self.elapsed.saturating_sub(self.intended())
+    }
+
+    /// Fails if the load itself did not keep the pace: by much for many messages, or more and more.
+    ///
+    /// `late_most` is what 99 of 100 messages may be late.
+    pub fn check_pace(&self, pace: &Pace, late_most: Duration) -> Result<(), Failure> {
+        let late = Duration::from_secs_f64(self.late().micros(0.99) / 1e6);
+        let (intended, behind) = (self.intended(), self.behind());
+        let is_slow = behind > late_most && behind > intended / 99 && behind > 2 * self.held_back();
+        if late <= late_most && !is_slow {
+            return Ok(());
+        }
+        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+        Err(Failure::Run(format!(
+            "the load itself did not keep {} messages a second: one in a hundred was {:.3} ms late or \
+             more ({:.3} ms are allowed), the last {:.3} ms: choose a lower rate, or keep the machine free",
+            pace.rate,
+            millis(late),
+            millis(late_most),
+            millis(behind)
+        )))
+    }
+
     /// The first error, if any.
     pub fn error(&self) -> Option<&str> {
         self.connections.iter().find_map(|sent| sent.error.as_deref())
@@ -130,6 +174,8 @@ impl Report {
             "cpu_seconds_per_million": self.cpu().as_secs_f64() * 1e6 / sent.max(1) as f64,
             "sent_by_connection": self.sent_by_connection().collect::<Vec<_>>(),
             "fragments": self.connections.iter().filter(|sent| sent.fragment_bytes > 0).count(),
+            "late_us": self.late().json(),
+            "held_back_seconds": self.held_back().as_secs_f64(),
             "error": self.error(),
         })
     }
@@ -143,8 +189,9 @@ pub fn run(plan: &Plan, stop: &AtomicBool, sent: &AtomicU64) -> Result<Report, F
     plan.check()?;
     let connect = |_| plan.dial.connect(plan.address, WRITE_TICK);
     let streams: std::io::Result<Vec<Wire>> = (0..plan.connections).map(connect).collect();
-    let streams = streams
-        .map_err(|error| Failure::Setup(format!("connecting to {}: {error}", plan.address)))?;
+    let streams = streams.map_err(|error| {
+        Failure::Setup(format!("connecting to {}: {error}", plan.dial.place(plan.address)))
+    })?;
     let barrier = Barrier::new(streams.len() + 1);
     thread::scope(|scope| {
         let sender = |(index, stream)| {
@@ -172,137 +219,16 @@ pub fn run(plan: &Plan, stop: &AtomicBool, sent: &AtomicU64) -> Result<Report, F
     })
 }
 
-/// One connection: `messages <= share`; a fragment follows them only after an error or a stop.
-struct Sender {
-    stream: Wire,
-    block: Block,
-    connection: u16,
-    share: u64,
-    /// Messages a second on this connection.
-    rate: Option<f64>,
-    messages: u64,
-    fragment_bytes: usize,
-    error: Option<String>,
-}
-
-impl Sender {
-    fn new(plan: &Plan, index: u16, stream: Wire) -> Self {
-        let connection = plan.first_connection + index;
-        let seed = plan.seed ^ u64::from(connection) << 32;
-        Self {
-            stream,
-            block: Block::new(plan.workload.texts(seed), BLOCK_BYTES, plan.framing),
-            connection,
-            share: plan.share(index),
-            rate: plan.rate.map(|rate| rate as f64 / f64::from(plan.connections)),
-            messages: 0,
-            fragment_bytes: 0,
-            error: None,
-        }
-    }
-
-    fn run(&mut self, stop: &AtomicBool, sent: &AtomicU64) {
-        let started = Instant::now();
-        while self.messages < self.share && self.error.is_none() && !stop.load(Relaxed) {
-            let due = self.due(started.elapsed());
-            if due == 0 {
-                thread::sleep(RATE_TICK);
-                continue;
-            }
-            let before = self.messages;
-            self.write(due, stop);
-            sent.fetch_add(self.messages - before, Relaxed);
-        }
-    }
-
-    /// Messages to send now: a block at most.
-    fn due(&self, elapsed: Duration) -> usize {
-        let left = self.share - self.messages;
-        let due = match self.rate {
-            None => left,
-            Some(rate) => {
-                ((elapsed.as_secs_f64() * rate) as u64 + 1).saturating_sub(self.messages).min(left)
-            }
-        };
-        due.min(self.block.frame_count() as u64) as usize
-    }
-
-    /// Writes `count` messages; fewer if stopped, but whole ones if the receiver lets it.
-    fn write(&mut self, count: usize, stop: &AtomicBool) {
-        let mut end = self.block.stamp(self.connection, self.messages, count);
-        let mut written = 0;
-        let mut give_up = None;
-        while written < end {
-            match self.stream.write(&self.block.bytes()[written..end]) {
-                Ok(0) => self.error = Some("the receiver takes no more bytes".into()),
-                Ok(count) => written += count,
-                Err(error) if held_back(error.kind()) => {}
-                Err(error) => self.error = Some(error.to_string()),
-            }
-            if self.error.is_some() {
-                break;
-            }
-            if stop.load(Relaxed) {
-                end = end.min(self.block.next_end(written));
-                let deadline = *give_up.get_or_insert_with(|| Instant::now() + CLOSE_TIME);
-                if Instant::now() > deadline {
-                    break;
-                }
-            }
-        }
-        let (messages, whole_bytes) = self.block.whole(written);
-        self.messages += messages as u64;
-        self.fragment_bytes = written - whole_bytes;
-    }
-
-    /// Says that no more comes, waits for the other end to close, and closes.
-    fn finish(mut self) -> (Sent, Instant) {
-        let last_write = Instant::now();
-        if self.error.is_none() {
-            self.error = self.close().err().map(|error| format!("closing: {error}"));
-        }
-        let sent = Sent {
-            connection: self.connection,
-            messages: self.messages,
-            fragment_bytes: self.fragment_bytes,
-            error: self.error,
-            cpu: cpu::of_thread(),
-        };
-        (sent, last_write)
-    }
-
-    fn close(&mut self) -> std::io::Result<()> {
-        let deadline = Instant::now() + CLOSE_TIME;
-        self.stream.say_goodbye();
-        while let Err(error) = self.stream.flush() {
-            if !held_back(error.kind()) || Instant::now() > deadline {
-                return Err(error);
-            }
-        }
-        self.stream.end()?;
-        let mut scrap = [0; 4096];
-        while Instant::now() < deadline {
-            match self.stream.drain(&mut scrap) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if held_back(error.kind()) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-fn held_back(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::message::{HEADER, check};
+    use crate::pace::Spread;
+    use crate::workload::Workload;
     use std::io::Read;
     use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::sync::atomic::Ordering::Relaxed;
 
     fn plan(address: SocketAddr, framing: Framing) -> Plan {
         Plan {
@@ -311,8 +237,8 @@ mod tests {
             connections: 2,
             first_connection: 5,
             messages: 5001,
-            rate: None,
-            workload: Workload::W1 { frame_bytes: 248 },
+            pace: None,
+            source: Workload::W1 { frame_bytes: 248 }.into(),
             framing,
             seed: 1,
         }
@@ -366,6 +292,76 @@ mod tests {
     }
 
     #[test]
+    fn unix_sockets_take_streams_and_datagrams() {
+        let folder = std::env::temp_dir().join(format!("load-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let paths = ["stream", "datagram"].map(|name| folder.join(name));
+        let listener = UnixListener::bind(&paths[0]).unwrap();
+        let socket = UnixDatagram::bind(&paths[1]).unwrap();
+        let mut plan = plan("127.0.0.1:9".parse().unwrap(), Framing::Lf);
+        (plan.dial, plan.messages, plan.connections) = (Dial::UnixStream(paths[0].clone()), 50, 1);
+        plan.source = Source::of_sizes("106..400").unwrap();
+        let send = |plan: &Plan| run(plan, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        let bytes = thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let mut bytes = Vec::new();
+                listener.accept().unwrap().0.read_to_end(&mut bytes).unwrap();
+                bytes
+            });
+            let report = send(&plan);
+            assert_eq!((report.sent(), report.error()), (50, None));
+            reading.join().unwrap()
+        });
+        let frames = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(frames(&bytes), 50);
+        // Nobody reads yet: what the kernel does not take is waited for, which is the receiver's doing.
+        plan.dial = Dial::UnixDatagram(paths[1].clone());
+        plan.pace = Some(Pace::new(100_000, Spread::Poisson, 1));
+        let report = thread::scope(|scope| {
+            let sending = scope.spawn(|| send(&plan));
+            thread::sleep(Duration::from_millis(500));
+            let mut frame = [0; 512];
+            for sequence in 0..50 {
+                let length = socket.recv(&mut frame).unwrap();
+                assert_eq!(frames(&frame[..length]), 1);
+                assert_eq!(check(&frame[HEADER.len()..]).unwrap().sequence, sequence);
+            }
+            sending.join().unwrap()
+        });
+        assert!(report.held_back() > Duration::from_millis(100), "{report:?}");
+        assert!(report.late().longest_micros() < 300_000.0, "{report:?}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_load_that_does_not_keep_its_pace_says_so() {
+        let pace = Pace::new(1000, Spread::Constant, 1);
+        let report = |late_millis: u64, elapsed_millis, held_millis| {
+            let mut late = Latencies::default();
+            late.record(late_millis * 1_000_000, 100);
+            Report {
+                started: Instant::now(),
+                elapsed: Duration::from_millis(elapsed_millis),
+                connections: vec![Sent {
+                    connection: 0,
+                    messages: 100,
+                    fragment_bytes: 0,
+                    error: None,
+                    cpu: Duration::ZERO,
+                    late,
+                    held_back: Duration::from_millis(held_millis),
+                    intended: Duration::from_secs(1),
+                }],
+            }
+        };
+        let judge = |report: Report| report.check_pace(&pace, Duration::from_millis(5));
+        assert_eq!(judge(report(1, 1001, 0)), Ok(()));
+        assert_eq!(judge(report(1, 1500, 490)), Ok(()));
+        assert!(judge(report(1, 1500, 0)).unwrap_err().to_string().contains("1000 messages"));
+        assert!(judge(report(9, 1001, 0)).unwrap_err().to_string().contains("9.0"));
+    }
+
+    #[test]
     fn a_stop_leaves_whole_messages_and_their_count() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut plan = plan(listener.local_addr().unwrap(), Framing::Lf);
@@ -392,7 +388,8 @@ mod tests {
     fn a_rate_is_kept() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut plan = plan(listener.local_addr().unwrap(), Framing::Lf);
-        (plan.messages, plan.rate) = (400, Some(1000));
+        let pace = Pace::new(1000, Spread::Constant, plan.connections);
+        (plan.messages, plan.pace) = (400, Some(pace));
         let report = thread::scope(|scope| {
             let readers = [(); 2].map(|()| scope.spawn(|| receive(&listener)));
             let report = run(&plan, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
@@ -406,7 +403,7 @@ mod tests {
     #[test]
     fn a_wrong_plan_is_refused_before_it_connects() {
         let mut wrong = plan("127.0.0.1:9".parse().unwrap(), Framing::Lf);
-        wrong.workload = Workload::W1 { frame_bytes: 20 };
+        wrong.source = Workload::W1 { frame_bytes: 20 }.into();
         let failure = run(&wrong, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap_err();
         assert!(failure.to_string().contains("20 bytes"), "{failure}");
     }

@@ -1,5 +1,6 @@
 //! One partition's memory: the sequence numbers of its producers, the order of its messages.
 
+use crate::latencies::Latencies;
 use crate::ledger::{Ledger, Tally};
 use crate::message::{self, ROUTE_ANY, Stamp};
 use crate::records::{Batch, Malformed};
@@ -45,6 +46,8 @@ pub struct Partition {
     next_offset: i64,
     producers: Vec<Producer>,
     tracks: Vec<Track>,
+    /// How long messages took, if somebody asks.
+    latencies: Option<Box<Latencies>>,
     /// Connections with marks that the ledger has not seen yet; empty between batches.
     touched: Vec<u16>,
 }
@@ -89,6 +92,7 @@ impl Partition {
         }
         let mut tally = Tally::default();
         let mut offset = self.next_offset as u64;
+        let mut spans = ledger.spans();
         let walked = batch.each_value(|payload| {
             tally.received += 1;
             offset += 1;
@@ -97,6 +101,7 @@ impl Partition {
                 Ok(stamp) => {
                     self.note(stamp, ledger, &mut tally);
                     ledger.arrivals.note(stamp);
+                    spans.note(stamp.sent, &mut self.latencies);
                     let is_here = stamp.route == ROUTE_ANY || stamp.route == expected.route;
                     tally.misrouted += u64::from(!is_here);
                     let audited = expected.audit.filter(|_| offset % AUDIT_EVERY == 1);
@@ -106,6 +111,7 @@ impl Partition {
                 Err(_) => tally.corrupt += 1,
             }
         });
+        spans.end(&mut self.latencies);
         self.flush(ledger, &mut tally);
         ledger.add(tally);
         walked?;
@@ -118,6 +124,11 @@ impl Partition {
     /// Records taken so far.
     pub fn record_count(&self) -> u64 {
         self.next_offset as u64
+    }
+
+    /// How long the messages took that were asked for.
+    pub fn latencies(&self) -> Option<&Latencies> {
+        self.latencies.as_deref()
     }
 
     /// Why a batch is not taken, by Kafka's rules for idempotent producers.
@@ -223,10 +234,16 @@ mod tests {
 
     fn messages(connection: u16, sequences: &[u64]) -> Vec<Vec<u8>> {
         let body = b"some words".to_vec();
-        let text = Text { before: Vec::new(), body, after: Vec::new(), route: route_of("test") };
+        let text = Text {
+            header: HEADER.into(),
+            before: Vec::new(),
+            body,
+            after: Vec::new(),
+            route: route_of("test"),
+        };
         let mut block = Block::new([text], 0, Framing::Lf);
         let mut msg = |sequence| {
-            let end = block.stamp(connection, sequence, 1);
+            let end = block.stamp(0..1, connection, sequence, |_| sequence).end;
             block.bytes()[HEADER.len()..end - 1].to_vec()
         };
         sequences.iter().map(|sequence| msg(*sequence)).collect()
@@ -261,6 +278,17 @@ mod tests {
         let counts = ledger.counts();
         assert_eq!((counts.unique, counts.misrouted, counts.misshapen), (2, 2, 1));
         assert_eq!(partition.record_count(), 2);
+    }
+
+    #[test]
+    fn latencies_are_kept_only_if_somebody_asks() {
+        let (ledger, mut partition) = (Ledger::default(), Partition::default());
+        take(&mut partition, &ledger, (-1, -1, -1), &[0, 1]);
+        assert!(partition.latencies().is_none());
+        // Here the send times are the sequence numbers.
+        ledger.time_from(4);
+        take(&mut partition, &ledger, (-1, -1, -1), &[3, 4, 5]);
+        assert_eq!(partition.latencies().map(Latencies::count), Some(2));
     }
 
     #[test]

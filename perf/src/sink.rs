@@ -7,6 +7,8 @@
 use crate::broker::Cluster;
 use crate::cpu;
 use crate::failure::Failure;
+use crate::forwarder::check_port;
+use crate::latencies::Latencies;
 use crate::ledger::Ledger;
 use crate::workload::Audit;
 use bytes::Bytes;
@@ -55,22 +57,32 @@ struct Shared {
     connections: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
 }
 
+impl Plan {
+    /// Each broker's.
+    fn ports(&self) -> Result<Vec<u16>, Failure> {
+        if self.brokers == 0 || self.partitions == 0 {
+            return Err(Failure::Setup("a sink needs a broker and a partition at least".into()));
+        }
+        let ports: Option<Vec<u16>> =
+            (0..self.brokers).map(|index| self.port.checked_add(index)).collect();
+        let (brokers, port) = (self.brokers, self.port);
+        ports.ok_or_else(|| {
+            Failure::Setup(format!("{brokers} brokers from port {port} on: past 65535"))
+        })
+    }
+
+    /// Fails with a sentence if something listens on one of its ports, which `flag` chooses.
+    pub fn check_ports(&self, flag: &str) -> Result<(), Failure> {
+        self.ports()?.into_iter().try_for_each(|port| check_port(port, flag))
+    }
+}
+
 impl Sink {
     /// Listens on every port, or on none.
     ///
     /// Errors: `Failure::Setup` with the port and the reason.
     pub fn start(plan: &Plan) -> Result<Self, Failure> {
-        if plan.brokers == 0 || plan.partitions == 0 {
-            return Err(Failure::Setup("a sink needs a broker and a partition at least".into()));
-        }
-        let ports: Option<Vec<u16>> =
-            (0..plan.brokers).map(|index| plan.port.checked_add(index)).collect();
-        let ports = ports.ok_or_else(|| {
-            Failure::Setup(format!(
-                "{} brokers from port {} on: past 65535",
-                plan.brokers, plan.port
-            ))
-        })?;
+        let ports = plan.ports()?;
         let bound: Result<Vec<TcpListener>, Failure> =
             ports.iter().map(|port| listen(*port)).collect();
         let bound = bound?;
@@ -98,6 +110,11 @@ impl Sink {
     /// Records taken so far, by topic.
     pub fn by_topic(&self) -> Vec<(String, u64)> {
         self.shared.cluster.by_topic()
+    }
+
+    /// How long the messages took that the ledger was told to time.
+    pub fn latencies(&self) -> Latencies {
+        self.shared.cluster.latencies()
     }
 
     /// Closes everything; returns the CPU time that its connections took.

@@ -9,6 +9,7 @@ use crate::forwarder::{self, Installed, Place, Running};
 use crate::ledger::Ledger;
 use crate::load;
 use crate::message::Framing;
+use crate::pace::{Pace, Spread};
 use crate::sink::{self, Sink};
 use crate::trickle::{self, Sent, Waits};
 use crate::wire::Dial;
@@ -26,6 +27,8 @@ const ARRIVE_TIME_MAX: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(20);
 /// Connections of a flood.
 const FLOOD_CONNECTIONS: u16 = 4;
+/// Between two writes of a flood at a rate: it is to cost what it costs flat out, about.
+const FLOOD_STEP: Duration = Duration::from_millis(1);
 /// More than a flood sends in any span.
 const FLOOD_MESSAGES: u64 = 4_000_000_000;
 /// Numbers of quiet connections: below are the flood's. Each kind of each span has a thousand.
@@ -140,7 +143,7 @@ impl<'a> Stage<'a> {
         let until = Instant::now() + time;
         while Instant::now() < until {
             if self.stop.load(Relaxed) {
-                return Err(Failure::Run("stopped".into()));
+                return Err(Failure::Stopped);
             }
             self.running.check()?;
             thread::sleep(TICK.min(until.saturating_duration_since(Instant::now())));
@@ -199,9 +202,9 @@ impl<'a> Stage<'a> {
 
 impl Flood {
     fn plan(self, address: SocketAddr, number: u16) -> Option<load::Plan> {
-        let rate = match self {
+        let pace = match self {
             Flood::Not => return None,
-            Flood::At(rate) => Some(rate),
+            Flood::At(rate) => Some(Pace { rate, spread: Spread::Constant, step: FLOOD_STEP }),
             Flood::FlatOut => None,
         };
         Some(load::Plan {
@@ -210,8 +213,8 @@ impl Flood {
             connections: FLOOD_CONNECTIONS,
             first_connection: number * FLOOD_CONNECTIONS,
             messages: FLOOD_MESSAGES,
-            rate,
-            workload: Workload::parse("w1").ok()?,
+            pace,
+            source: Workload::parse("w1").ok()?.into(),
             framing: Framing::Lf,
             seed: 1,
         })

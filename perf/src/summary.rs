@@ -1,9 +1,12 @@
 //! What runs showed: medians with their ends, ratios by round, as a table and as JSON.
 
 use crate::compare::Run;
+use crate::table::Table;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+
+/// Of more topics only the number is told.
+const TOPICS_SHOWN_MAX: usize = 8;
 
 /// Median, least and greatest.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,7 +30,8 @@ impl Spread {
         Some(Self { median: (values[lower] + values[upper]) / 2.0, min, max })
     }
 
-    fn json(self) -> Value {
+    /// As an object.
+    pub fn json(self) -> Value {
         json!({ "median": self.median, "min": self.min, "max": self.max })
     }
 }
@@ -60,46 +64,83 @@ pub fn labels(runs: &[Run]) -> Vec<&str> {
     labels
 }
 
-/// The figures as a table for people.
-pub fn table(runs: &[Run]) -> String {
-    let mut table = format!(
-        "{:<15} {:>21} {:>28} {:>20} {:>6} {:>6} {:>6} {:>6} {:>6}\n",
-        "", "CPU s/million", "messages/s", "peak MiB", "lost", "dup", "reord", "corr", "wrong"
-    );
+/// The groups that ran, in the order of their first runs, each with its runs.
+pub fn groups(runs: &[Run]) -> Vec<(&str, Vec<Run>)> {
+    let mut groups: Vec<(&str, Vec<Run>)> = Vec::new();
+    for run in runs {
+        match groups.iter_mut().find(|(group, _)| *group == run.group) {
+            Some((_, members)) => members.push(run.clone()),
+            None => groups.push((&run.group, vec![run.clone()])),
+        }
+    }
+    groups
+}
+
+/// A figure of the runs of a label; `None` if it did not run.
+pub fn spread(runs: &[Run], label: &str, figure: fn(&Run) -> f64) -> Option<Spread> {
+    Spread::of(of_label(runs, label).map(figure))
+}
+
+/// The figures of each label.
+pub fn table(runs: &[Run]) -> Table {
+    let mut table = Table::new(&[
+        "",
+        "CPU s/million",
+        "messages/s",
+        "peak MiB",
+        "lost",
+        "dup",
+        "reord",
+        "corr",
+        "wrong",
+    ]);
     for label in labels(runs) {
-        let spread = |field: fn(&Run) -> f64| Spread::of(of_label(runs, label).map(field));
-        let sum = |field: fn(&Run) -> u64| of_label(runs, label).map(field).sum::<u64>();
-        let Some((cpu, (rate, memory))) = spread(|run| run.cpu_per_million)
-            .zip(spread(|run| run.messages_per_second).zip(spread(|run| run.memory_peak_mib)))
-        else {
-            continue;
+        let figure = |figure: fn(&Run) -> f64, digits: usize| {
+            spread(runs, label, figure)
+                .map_or_else(String::new, |spread| format!("{spread:.digits$}"))
         };
-        let _ = writeln!(
-            table,
-            "{label:<15} {cpu:>21.3} {rate:>28.0} {memory:>20.1} {:>6} {:>6} {:>6} {:>6} {:>6}",
+        let sum =
+            |field: fn(&Run) -> u64| of_label(runs, label).map(field).sum::<u64>().to_string();
+        table.rows.push(vec![
+            label.to_owned(),
+            figure(|run| run.cpu_per_million, 3),
+            figure(|run| run.messages_per_second, 0),
+            figure(|run| run.memory_peak_mib, 1),
             sum(|run| run.lost),
             sum(|run| run.duplicated),
             sum(|run| run.reordered),
             sum(|run| run.corrupt),
             sum(|run| run.misrouted + run.misshapen),
-        );
+        ]);
     }
-    for label in labels(runs) {
-        let counts = by_topic(runs, label);
-        let counts: Vec<String> =
-            counts.iter().map(|(topic, count)| format!("{topic} {count}")).collect();
-        let _ = writeln!(table, "{label}, records by topic: {}", counts.join(", "));
-    }
+    table
+}
+
+/// What the table leaves out: where the records are, and what the tools took themselves.
+pub fn notes(runs: &[Run]) -> Vec<String> {
+    let mut notes: Vec<String> = labels(runs)
+        .into_iter()
+        .map(|label| format!("{label}, records by topic: {}", topics(&by_topic(runs, label))))
+        .collect();
     if let (Some(load), Some(sink)) = (
         Spread::of(runs.iter().map(|run| run.load_ns)),
         Spread::of(runs.iter().map(|run| run.sink_ns)),
     ) {
-        let _ = writeln!(
-            table,
+        notes.push(format!(
             "the tools' own CPU: load {load:.0} ns/message, sink {sink:.0} ns/record"
-        );
+        ));
     }
-    table
+    notes
+}
+
+/// Each topic with its records; of many only their number.
+fn topics(counts: &BTreeMap<&str, u64>) -> String {
+    if counts.len() > TOPICS_SHOWN_MAX {
+        let (least, most) = (counts.values().min(), counts.values().max());
+        let (least, most) = (least.copied().unwrap_or(0), most.copied().unwrap_or(0));
+        return format!("{} topics of {least} to {most} each", counts.len());
+    }
+    counts.iter().map(|(topic, count)| format!("{topic} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The figures and every run as JSON; `ratios` names pairs of labels.
@@ -168,30 +209,33 @@ fn by_topic<'a>(runs: &'a [Run], label: &'a str) -> BTreeMap<&'a str, u64> {
     counts
 }
 
+/// A run that showed little.
+#[cfg(test)]
+pub(crate) fn sample(label: &str, cpu_per_million: f64) -> Run {
+    Run {
+        group: "w1".to_owned(),
+        label: label.to_owned(),
+        sent: 10,
+        received: 10,
+        lost: 1,
+        duplicated: 0,
+        reordered: 0,
+        corrupt: 0,
+        misrouted: 2,
+        misshapen: 3,
+        by_topic: vec![("test".to_owned(), 10)],
+        cpu_per_million,
+        messages_per_second: 1000.0,
+        memory_peak_mib: 20.0,
+        records_per_batch: 100.0,
+        load_ns: 70.0,
+        sink_ns: 100.0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sample(label: &str, cpu_per_million: f64) -> Run {
-        Run {
-            label: label.to_owned(),
-            sent: 10,
-            received: 10,
-            lost: 1,
-            duplicated: 0,
-            reordered: 0,
-            corrupt: 0,
-            misrouted: 2,
-            misshapen: 3,
-            by_topic: vec![("test".to_owned(), 10)],
-            cpu_per_million,
-            messages_per_second: 1000.0,
-            memory_peak_mib: 20.0,
-            records_per_batch: 100.0,
-            load_ns: 70.0,
-            sink_ns: 100.0,
-        }
-    }
 
     #[test]
     fn spread_is_median_and_ends() {
@@ -214,12 +258,28 @@ mod tests {
     #[test]
     fn table_and_json_hold_every_forwarder() {
         let runs = [sample("rsyslog", 2.0), sample("corndog", 1.0), sample("rsyslog", 3.0)];
-        let table = table(&runs);
-        assert!(table.contains("corndog") && table.contains("2.500 (2.000..3.000)"), "{table}");
-        assert!(table.contains("rsyslog, records by topic: test 20"), "{table}");
+        let text = table(&runs).text();
+        assert!(text.contains("corndog") && text.contains("2.500 (2.000..3.000)"), "{text}");
+        assert_eq!(notes(&runs)[0], "rsyslog, records by topic: test 20");
         let json = json(&runs, &[("corndog".to_owned(), "rsyslog".to_owned())]);
         assert_eq!(json["forwarders"]["rsyslog"]["lost"], 2);
         assert_eq!(json["cpu_ratios"]["corndog/rsyslog"]["median"], 0.5);
         assert_eq!(json["runs"].as_array().map(Vec::len), Some(3));
+    }
+
+    #[test]
+    fn groups_keep_their_order_and_their_runs() {
+        let mut runs = [sample("rsyslog", 2.0), sample("corndog", 1.0), sample("rsyslog", 3.0)];
+        runs[1].group = "w2".to_owned();
+        let groups = groups(&runs);
+        let sizes: Vec<_> = groups.iter().map(|(group, runs)| (*group, runs.len())).collect();
+        assert_eq!(sizes, [("w1", 2), ("w2", 1)]);
+    }
+
+    #[test]
+    fn many_topics_are_counted() {
+        let names: Vec<String> = (0..9).map(|number| format!("logs-{number}")).collect();
+        let counts = names.iter().zip(1..).map(|(name, count)| (name.as_str(), count)).collect();
+        assert_eq!(topics(&counts), "9 topics of 1 to 9 each");
     }
 }

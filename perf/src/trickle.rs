@@ -2,6 +2,7 @@
 //! then, and newcomers, whose first message is their only one. When each message was sent is kept.
 
 use crate::arrivals::Arrival;
+use crate::clock;
 use crate::failure::Failure;
 use crate::message::{Block, Framing};
 use crate::workload::Workload;
@@ -49,8 +50,9 @@ impl Messages {
     }
 
     fn write(&mut self, to: &mut TcpStream, connection: u16, sequence: u64) -> Result<(), Failure> {
-        let end = self.0.stamp(connection, sequence, 1);
-        to.write_all(&self.0.bytes()[..end])
+        let sent = clock::now();
+        let bytes = self.0.stamp(0..1, connection, sequence, |_| sent);
+        to.write_all(&self.0.bytes()[bytes])
             .map_err(|error| Failure::Run(format!("a quiet connection broke: {error}")))
     }
 }

@@ -1,13 +1,18 @@
-//! A connection to the forwarder: TCP, TLS over it, or UDP.
+//! A connection to the forwarder: TCP, TLS over it, UDP, or a socket in the file system.
 
 use crate::failure::Failure;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionbio;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +43,10 @@ pub enum Dial {
     Tls(Arc<ClientConfig>),
     /// UDP: what ends with LF is a datagram.
     Udp,
+    /// A stream to a socket in the file system.
+    UnixStream(PathBuf),
+    /// Datagrams to one, each of which ends with LF; one that is not taken is waited for.
+    UnixDatagram(PathBuf),
 }
 
 impl Dial {
@@ -55,37 +64,53 @@ impl Dial {
         Ok(Dial::Tls(Arc::new(builder.with_root_certificates(roots).with_no_client_auth())))
     }
 
+    /// Where it leads: the address, or a path.
+    pub fn place(&self, address: SocketAddr) -> String {
+        match self {
+            Dial::Plain | Dial::Tls(_) | Dial::Udp => address.to_string(),
+            Dial::UnixStream(path) | Dial::UnixDatagram(path) => path.display().to_string(),
+        }
+    }
+
     /// Connects; reads and writes then take at most `tick`.
     pub fn connect(&self, address: SocketAddr, tick: Duration) -> io::Result<Wire> {
-        if matches!(self, Dial::Udp) {
-            let any = match address.is_ipv4() {
-                true => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-                false => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-            };
-            let socket = UdpSocket::bind((any, 0))?;
-            socket.connect(address)?;
-            socket.set_write_timeout(Some(tick))?;
-            return Ok(Wire::Udp(socket));
-        }
-        let mut stream = TcpStream::connect(address)?;
         let wire = match self {
-            Dial::Plain | Dial::Udp => Wire::Plain(stream),
-            Dial::Tls(config) => {
-                let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
-                let connection = ClientConnection::new(config.clone(), name);
-                let mut connection = connection.map_err(io::Error::other)?;
-                while connection.is_handshaking() {
-                    connection.complete_io(&mut stream)?;
-                }
-                Wire::Tls(Box::new(StreamOwned::new(connection, stream)))
+            Dial::Plain => Wire::Plain(TcpStream::connect(address)?),
+            Dial::Tls(config) => Wire::Tls(Box::new(handshake(config, address)?)),
+            Dial::Udp => {
+                let any = match address.is_ipv4() {
+                    true => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+                    false => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+                };
+                let socket = UdpSocket::bind((any, 0))?;
+                socket.connect(address)?;
+                Wire::Udp(socket)
+            }
+            Dial::UnixStream(path) => Wire::UnixStream(UnixStream::connect(path)?),
+            Dial::UnixDatagram(path) => {
+                let socket = UnixDatagram::unbound()?;
+                socket.connect(path)?;
+                Wire::UnixDatagram(socket)
             }
         };
-        if let Some(stream) = wire.stream() {
-            stream.set_write_timeout(Some(tick))?;
-            stream.set_read_timeout(Some(tick))?;
-        }
+        set_socket_timeout(wire.as_fd(), Timeout::Send, Some(tick))?;
+        set_socket_timeout(wire.as_fd(), Timeout::Recv, Some(tick))?;
         Ok(wire)
     }
+}
+
+fn handshake(
+    config: &Arc<ClientConfig>,
+    address: SocketAddr,
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut stream = TcpStream::connect(address)?;
+    let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
+    let connection = ClientConnection::new(Arc::clone(config), name);
+    let mut connection = connection.map_err(io::Error::other)?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream)?;
+    }
+    Ok(StreamOwned::new(connection, stream))
 }
 
 /// One connection.
@@ -96,47 +121,78 @@ pub enum Wire {
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
     /// UDP, connected.
     Udp(UdpSocket),
+    /// A stream in the file system.
+    UnixStream(UnixStream),
+    /// Datagrams there, connected.
+    UnixDatagram(UnixDatagram),
 }
 
 impl Wire {
-    /// `None`: nothing is connected.
-    fn stream(&self) -> Option<&TcpStream> {
+    /// What is written leaves at once, or is refused at once: `wait` says when more is taken.
+    pub fn make_prompt(&self) -> io::Result<()> {
         match self {
-            Wire::Plain(stream) => Some(stream),
-            Wire::Tls(stream) => Some(&stream.sock),
-            Wire::Udp(_) => None,
+            Wire::Plain(stream) => stream.set_nodelay(true)?,
+            Wire::Tls(stream) => stream.sock.set_nodelay(true)?,
+            Wire::Udp(_) | Wire::UnixStream(_) | Wire::UnixDatagram(_) => {}
+        }
+        Ok(ioctl_fionbio(self.as_fd(), true)?)
+    }
+
+    /// Writes and reads wait again, a tick at most.
+    pub fn make_patient(&self) -> io::Result<()> {
+        Ok(ioctl_fionbio(self.as_fd(), false)?)
+    }
+
+    /// Waits until more is taken; at most so long.
+    pub fn wait(&self, tick: Duration) -> io::Result<()> {
+        let nanos = i64::try_from(tick.as_nanos()).unwrap_or(i64::MAX);
+        let limit = Timespec { tv_sec: nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 };
+        match poll(&mut [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::OUT)], Some(&limit)) {
+            Err(error) if error != rustix::io::Errno::INTR => Err(error.into()),
+            _ => Ok(()),
         }
     }
 
-    /// Writes some bytes. With TLS they may still wait for `flush`; with UDP they are the first
-    /// datagram of them, with its LF.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Wire::Plain(stream) => stream.as_fd(),
+            Wire::Tls(stream) => stream.sock.as_fd(),
+            Wire::Udp(socket) => socket.as_fd(),
+            Wire::UnixStream(stream) => stream.as_fd(),
+            Wire::UnixDatagram(socket) => socket.as_fd(),
+        }
+    }
+
+    /// Writes some bytes. With TLS they may still wait for `flush`; with datagrams they are the first
+    /// of them, with its LF.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Wire::Plain(stream) => stream.write(bytes),
             Wire::Tls(stream) => stream.write(bytes),
-            Wire::Udp(socket) => {
-                let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
-                socket.send(&bytes[..end])
-            }
+            Wire::Udp(socket) => socket.send(datagram(bytes)),
+            Wire::UnixStream(stream) => stream.write(bytes),
+            Wire::UnixDatagram(socket) => socket.send(datagram(bytes)),
         }
     }
 
     /// Writes what is still here. Call it again where it is held back.
     pub fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Wire::Plain(_) | Wire::Udp(_) => Ok(()),
-            Wire::Tls(stream) => {
-                while stream.conn.wants_write() {
-                    stream.conn.write_tls(&mut stream.sock)?;
-                }
-                Ok(())
+        if let Wire::Tls(stream) = self {
+            while stream.conn.wants_write() {
+                stream.conn.write_tls(&mut stream.sock)?;
             }
         }
+        Ok(())
     }
 
     /// Says that no more comes. What it takes TLS to say so is flushed before.
     pub fn end(&mut self) -> io::Result<()> {
-        self.stream().map_or(Ok(()), |stream| stream.shutdown(Shutdown::Write))
+        match self {
+            Wire::Plain(stream) => stream.shutdown(Shutdown::Write),
+            Wire::Tls(stream) => stream.sock.shutdown(Shutdown::Write),
+            Wire::UnixStream(stream) => stream.shutdown(Shutdown::Write),
+            Wire::Udp(_) | Wire::UnixDatagram(_) => Ok(()),
+        }
     }
 
     /// Puts the goodbye of TLS behind what was written; `flush` sends it.
@@ -146,9 +202,19 @@ impl Wire {
         }
     }
 
-    /// Reads what the other end sends, as it comes; nothing in it is looked at. With UDP that is
+    /// Reads what the other end sends, as it comes; nothing in it is looked at. With datagrams that is
     /// nothing.
     pub fn drain(&mut self, scrap: &mut [u8]) -> io::Result<usize> {
-        self.stream().map_or(Ok(0), |mut stream| stream.read(scrap))
+        match self {
+            Wire::Plain(stream) => stream.read(scrap),
+            Wire::Tls(stream) => stream.sock.read(scrap),
+            Wire::UnixStream(stream) => stream.read(scrap),
+            Wire::Udp(_) | Wire::UnixDatagram(_) => Ok(0),
+        }
     }
+}
+
+fn datagram(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+    &bytes[..end]
 }

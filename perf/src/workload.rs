@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::message::{
     FRAME_BYTES_MAX, FRAME_BYTES_MIN, HEADER, ROUTE_ANY, STAMP_BYTES, Text, route_of,
 };
+use crate::random::Random;
 use serde_json::Value;
 
 /// Topics that JSON messages of W2 name.
@@ -24,44 +25,8 @@ const W3_MSG_BYTES: usize = W1_FRAME_BYTES - HEADER.len();
 const W3_NUMBER_UNKNOWN: u64 = 500;
 /// The most rules of W3: half of them have numbers from 0 on.
 const W3_RULES_MAX: usize = 2 * W3_NUMBER_UNKNOWN as usize;
-
-const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .";
-/// What sentences are made of: with the words that the rules look for, too.
-const WORDS: [&str; 32] = [
-    "user",
-    "code",
-    "svc",
-    "hello",
-    "session",
-    "opened",
-    "closed",
-    "for",
-    "request",
-    "took",
-    "ms",
-    "connection",
-    "reset",
-    "by",
-    "peer",
-    "upstream",
-    "timeout",
-    "while",
-    "reading",
-    "response",
-    "header",
-    "retry",
-    "disk",
-    "usage",
-    "at",
-    "percent",
-    "of",
-    "queue",
-    "cache",
-    "miss",
-    "key",
-    "expired",
-];
-const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank_2", "grace", "heidi"];
+/// The most topics: as many as `workloads/topics.toml` allows.
+const TOPICS_MAX: usize = 1000;
 
 /// Looks at a topic's name and a payload whole: whether the rules make such a payload.
 pub type Audit = fn(&str, &[u8]) -> bool;
@@ -82,6 +47,11 @@ pub enum Workload {
     W3 {
         /// Half of them by a prefix, half of them by a name and a number.
         rules: usize,
+    },
+    /// One rule whose topic the message names; frames as in W1.
+    Topics {
+        /// As many of them, named in turn.
+        topics: usize,
     },
 }
 
@@ -104,6 +74,7 @@ impl Workload {
             Self::W4 => "w4",
             Self::W2 => "w2",
             Self::W3 { .. } => "w3",
+            Self::Topics { .. } => "topics",
         }
     }
 
@@ -127,6 +98,9 @@ impl Workload {
                     "{rules} rules: choose an even number of at most {W3_RULES_MAX}"
                 )))
             }
+            Self::Topics { topics } if !(1..=TOPICS_MAX).contains(&topics) => {
+                Err(Failure::Setup(format!("{topics} topics: choose 1 to {TOPICS_MAX}")))
+            }
             _ => Ok(()),
         }
     }
@@ -134,39 +108,42 @@ impl Workload {
     /// The workload's messages, without end.
     pub fn texts(self, seed: u64) -> impl Iterator<Item = Text> {
         let mut random = Random(seed);
-        // 61 and 100 have no common divisor: each hundred holds every number below 100 once.
-        (0..100u64).cycle().map(move |index| self.text(index * 61 % 100, &mut random))
+        (0..).map(move |index| self.text(index, &mut random))
     }
 
     /// What some of the delivered payloads are held against.
     pub fn audit(self) -> Option<Audit> {
         match self {
             Self::W2 => Some(is_w2_payload),
-            Self::W1 { .. } | Self::W3 { .. } | Self::W4 => None,
+            Self::W1 { .. } | Self::W3 { .. } | Self::W4 | Self::Topics { .. } => None,
         }
     }
 
-    /// One message; `kind` is below 100, and decides of what kind it is.
-    fn text(self, kind: u64, random: &mut Random) -> Text {
+    /// The message of that index.
+    fn text(self, index: u64, random: &mut Random) -> Text {
+        // 61 and 100 have no common divisor: each hundred holds every kind below 100 once.
+        let kind = index % 100 * 61 % 100;
         match self {
             Self::W1 { frame_bytes } => w1_text(frame_bytes, random),
             Self::W4 => w1_text(W1_FRAME_BYTES, random),
             Self::W2 if kind < 50 => w2_json(random),
             Self::W2 => w2_text(kind, random),
             Self::W3 { rules } => w3_text(kind, rules as u64 / 2, random),
+            Self::Topics { topics } => topics_text(index % topics as u64, random),
         }
     }
 }
 
-fn w1_text(frame_bytes: usize, random: &mut Random) -> Text {
+/// Characters in frames of one length, to be delivered anywhere.
+pub(crate) fn w1_text(frame_bytes: usize, random: &mut Random) -> Text {
     let body = random.characters(frame_bytes - HEADER.len() - STAMP_BYTES);
-    Text { before: Vec::new(), body, after: Vec::new(), route: ROUTE_ANY }
+    Text { header: HEADER.into(), before: Vec::new(), body, after: Vec::new(), route: ROUTE_ANY }
 }
 
 /// A JSON object of 300 to 400 bytes that names its topic.
 fn w2_json(random: &mut Random) -> Text {
     let topic = random.of(&TOPICS);
-    let service = random.of(&NAMES);
+    let service = random.name();
     let (second, status, millis) = (random.below(60), 200 + random.below(300), random.below(5000));
     let before = format!(
         r#"{{"time":"2026-01-01T00:00:{second:02}.000Z","level":"info","service":"{service}","#
@@ -176,8 +153,9 @@ fn w2_json(random: &mut Random) -> Text {
         r#""path":"/items/{millis}","status":{status},"bytes":{}}},"text":""#,
         random.below(1 << 20)
     );
-    let bytes = 72 + random.below(90) as usize;
+    let bytes = 56 + random.below(90) as usize;
     Text {
+        header: HEADER.into(),
         before: before.into_bytes(),
         body: random.sentence(bytes),
         after: b"\"}".to_vec(),
@@ -187,21 +165,21 @@ fn w2_json(random: &mut Random) -> Text {
 
 /// Text of 120 to 220 bytes: nearly always with a name, which the regex takes out.
 fn w2_text(kind: u64, random: &mut Random) -> Text {
-    let bytes = 70 + random.below(100) as usize;
-    let name = random.of(&NAMES);
+    let bytes = 54 + random.below(100) as usize;
+    let name = random.name();
     let (before, route) = match kind {
         50..98 => (format!("hello {name} "), route_of(TOPIC_MATCHED)),
         _ => (format!("good day {name} "), route_of(TOPIC_UNKNOWN)),
     };
     let body = random.sentence(bytes);
-    Text { before: before.into_bytes(), body, after: Vec::new(), route }
+    Text { header: HEADER.into(), before: before.into_bytes(), body, after: Vec::new(), route }
 }
 
 /// Text of one length, of which two in a hundred match one of `2 * half` rules.
 fn w3_text(kind: u64, half: u64, random: &mut Random) -> Text {
     let unknown = W3_NUMBER_UNKNOWN + random.below(1000 - W3_NUMBER_UNKNOWN);
     let known = random.below(half);
-    let name = random.of(&NAMES);
+    let name = random.name();
     let (before, after, topic) = match kind {
         0 => (format!("svc-{known:03}: "), String::new(), TOPIC_MATCHED),
         1 => (format!("user={name} "), format!(" code={known:03}"), TOPIC_MATCHED),
@@ -212,7 +190,26 @@ fn w3_text(kind: u64, half: u64, random: &mut Random) -> Text {
         _ => (String::new(), String::new(), TOPIC_UNKNOWN),
     };
     let body = random.sentence(W3_MSG_BYTES - STAMP_BYTES - before.len() - after.len());
-    Text { before: before.into_bytes(), body, after: after.into_bytes(), route: route_of(topic) }
+    Text {
+        header: HEADER.into(),
+        before: before.into_bytes(),
+        body,
+        after: after.into_bytes(),
+        route: route_of(topic),
+    }
+}
+
+/// Text as long as W1's, that names its topic.
+fn topics_text(topic: u64, random: &mut Random) -> Text {
+    let before = format!("to={topic:03} ");
+    let body = random.characters(W3_MSG_BYTES - STAMP_BYTES - before.len());
+    Text {
+        header: HEADER.into(),
+        before: before.into_bytes(),
+        body,
+        after: Vec::new(),
+        route: route_of(&format!("logs-{topic:03}")),
+    }
 }
 
 /// Whether W2's rules make this payload for that topic: merged, replaced, or as it was.
@@ -252,69 +249,22 @@ fn is_w2_merged(topic: &str, payload: &[u8]) -> Option<bool> {
     )
 }
 
-/// SplitMix64: enough randomness for text, without a dependency.
-struct Random(u64);
-
-impl Random {
-    fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.number() % bound
-    }
-
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-
-    /// Characters that start and end with no space: forwarders may trim it.
-    fn characters(&mut self, length: usize) -> Vec<u8> {
-        let characters = (0..length).map(|_| ALPHABET[(self.number() >> 58) as usize]);
-        trimmed(characters.collect())
-    }
-
-    /// Words, cut to the length.
-    fn sentence(&mut self, length: usize) -> Vec<u8> {
-        let mut sentence = Vec::with_capacity(length + 16);
-        while sentence.len() < length {
-            sentence.extend_from_slice(self.of(&WORDS).as_bytes());
-            sentence.push(b' ');
-        }
-        sentence.truncate(length);
-        trimmed(sentence)
-    }
-}
-
-fn trimmed(mut text: Vec<u8>) -> Vec<u8> {
-    let last = text.len() - 1;
-    for end in [0, last] {
-        if text[end] == b' ' {
-            text[end] = b'x';
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::message::{Block, Framing, check};
 
-    const ALL: [Workload; 4] = [
+    const ALL: [Workload; 5] = [
         Workload::W1 { frame_bytes: 248 },
         Workload::W2,
         Workload::W3 { rules: 100 },
         Workload::W4,
+        Workload::Topics { topics: 1000 },
     ];
 
     fn msg(text: &Text) -> Vec<u8> {
         let mut block = Block::new([text.clone()], 0, Framing::Lf);
-        let end = block.stamp(3, 7, 1);
+        let end = block.stamp(0..1, 3, 7, |_| 9).end;
         block.bytes()[HEADER.len()..end - 1].to_vec()
     }
 
@@ -351,6 +301,16 @@ mod tests {
             let w3 = Workload::W3 { rules };
             assert_eq!((to(w3, "test"), to(w3, "logs-unknown")), (2, 98));
         }
+    }
+
+    #[test]
+    fn topics_are_named_in_turn() {
+        let topics = Workload::Topics { topics: 10 };
+        let texts: Vec<Text> = topics.texts(1).take(20).collect();
+        assert!(texts[3].before == b"to=003 " && texts[13].before == b"to=003 ");
+        assert_eq!(texts[3].route, route_of("logs-003"));
+        assert!(texts.iter().all(|text| msg(text).len() == 192));
+        assert!(Workload::Topics { topics: 1001 }.check().is_err());
     }
 
     #[test]

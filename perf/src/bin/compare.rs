@@ -1,24 +1,28 @@
 //! Runs corndog and its peers in turn under the same load and prints what each cost.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
+use corndog_perf::compare::Entrant;
 use corndog_perf::forwarder::{Installed, Kind};
+use corndog_perf::machine::Facts;
 use corndog_perf::workload::Workload;
-use corndog_perf::{Failure, compare, sink, summary};
+use corndog_perf::{Failure, compare, comparison, configs, report, sink};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Compares corndog with its peers: CPU per million messages, messages per second, peak memory,
 /// lost, duplicated, reordered and wrong messages. Alternates between them in every round.
-/// Example: perf/compare --workload w2 --rounds 5
+/// Example: perf/compare --workload all --rounds 5
 #[derive(argh::FromArgs)]
 struct Args {
     /// w1 (default): one rule that forwards all; w2: hotdog's three rules on JSON and text; w3: 100
     /// regex rules; w4: w1 over TLS 1.3. All: 4 TCP connections, LF, RFC 5424, acks=all, linger 5
-    /// ms, no compression
-    #[argh(option, default = "String::from(\"w1\")", from_str_fn(named))]
-    workload: String,
+    /// ms, no compression. May be
+    /// given several times; all: w1 to w4
+    #[argh(option, from_str_fn(named))]
+    workload: Vec<Workloads>,
     /// compare with rsyslog (default but for w3), syslog-ng (default of w3) or rsyslog-strings
-    /// (string compares for regexes, w3); may be given several times
+    /// (string compares for regexes, w3); may be given several times, and is left out where it has
+    /// no configuration for one of several workloads
     #[argh(option, from_str_fn(Kind::parse))]
     peer: Vec<Kind>,
     /// measure one forwarder alone
@@ -48,9 +52,12 @@ struct Args {
     /// with --only: sample the forwarder's stacks while it works, into this file, for `perf report`
     #[argh(option)]
     profile: Option<PathBuf>,
-    /// print JSON, every run included, in place of the table
+    /// print JSON, every run included, in place of the tables
     #[argh(switch)]
     json: bool,
+    /// where to write the report, an HTML file (default target/perf/compare.html; none with --json)
+    #[argh(option)]
+    report: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -64,16 +71,18 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    if args.profile.is_some() && args.only.is_none() {
-        return Err(Failure::Setup("--profile is of one forwarder: say which with --only".into()));
-    }
     let stop = corndog_perf::stop::on_signals()?;
+    let workloads = workloads(args)?;
+    if args.profile.is_some() && (args.only.is_none() || workloads.len() > 1) {
+        return Err(Failure::Setup("--profile needs --only, and one workload".into()));
+    }
+    let entrants: Result<Vec<Vec<Entrant>>, Failure> =
+        workloads.iter().map(|workload| entrants(args, *workload, workloads.len() > 1)).collect();
     let plan = compare::Plan {
-        entrants: entrants(args)?,
+        entrants: entrants?.concat(),
         rounds: args.rounds,
         port: args.port,
         profile: args.profile.clone(),
-        environment: Vec::new(),
         sink: sink::Plan {
             port: args.sink_port,
             brokers: 3,
@@ -82,28 +91,32 @@ fn run(args: &Args) -> Result<(), Failure> {
             audit: None,
         },
     };
-    let tell =
-        |round: usize, run: &compare::Run| eprintln!("round {}/{} {run}", round + 1, args.rounds);
-    let runs = compare::run(&plan, &stop, &tell)?;
-    let own = Kind::Corndog.name();
-    let peers = summary::labels(&runs).into_iter().filter(|label| *label != own);
-    let ratios: Vec<_> = peers.map(|peer| (own.to_owned(), peer.to_owned())).collect();
-    if args.json {
-        println!("{}", summary::json(&runs, &ratios));
-        return Ok(());
+    let report = args.report.clone();
+    let report = report.or_else(|| (!args.json).then(|| report::default_file("compare.html")));
+    report.as_deref().map_or(Ok(()), report::check_file)?;
+    let mut facts = Facts::gather(plan.entrants.iter().map(|entrant| &entrant.installed));
+    facts.add("rounds", args.rounds.to_string());
+    facts.add("load", "4 TCP connections, flat out, LF, RFC 5424");
+    facts.add("Kafka", "3 brokers, 8 partitions a topic, acks=all, linger 5 ms, no compression");
+    let runs = compare::run(&plan, &stop)?;
+    match args.json {
+        true => println!("{}", comparison::json(&runs, &facts)),
+        false => print!("{}", comparison::text(&runs)),
     }
-    print!("{}", summary::table(&runs));
-    for (own, peer) in ratios {
-        if let Some(ratio) = summary::ratio(&runs, &own, &peer) {
-            println!("{own}/{peer} CPU, per round: {ratio:.3}");
-        }
+    if let Some(file) = report {
+        comparison::report(&runs, &facts)?.write(&file)?;
+        eprintln!("report: {}", file.display());
     }
     Ok(())
 }
 
-/// The peers first, in the first round.
-fn entrants(args: &Args) -> Result<Vec<compare::Entrant>, Failure> {
-    let workload = workload(args)?;
+/// Those of one workload; the peers first, in the first round. One of several workloads goes
+/// without peers that have no configuration for it.
+fn entrants(
+    args: &Args,
+    workload: Workload,
+    is_one_of_several: bool,
+) -> Result<Vec<Entrant>, Failure> {
     let kinds = match (args.only, args.peer.as_slice(), workload) {
         (Some(only), [], _) => vec![only],
         (Some(_), ..) => {
@@ -113,32 +126,48 @@ fn entrants(args: &Args) -> Result<Vec<compare::Entrant>, Failure> {
         (None, [], _) => vec![Kind::Rsyslog, Kind::Corndog],
         (None, peers, _) => [peers, &[Kind::Corndog]].concat(),
     };
+    let is_wanted = |kind: &Kind| !is_one_of_several || configs::of(*kind, workload).is_some();
     let entrant = |kind: Kind| {
         let is_slow = kind != Kind::Corndog && args.only.is_none();
         let messages = if is_slow { peer_messages(args, workload) } else { args.messages };
-        let label = kind.name().to_owned();
-        Ok(compare::Entrant { label, installed: find(kind, args)?, workload, messages, idle: 0 })
+        Ok(Entrant {
+            group: workload.name().to_owned(),
+            label: kind.name().to_owned(),
+            installed: find(kind, args)?,
+            workload,
+            messages,
+            connections: None,
+            environment: Vec::new(),
+        })
     };
-    kinds.into_iter().map(entrant).collect()
+    kinds.into_iter().filter(is_wanted).map(entrant).collect()
 }
 
 /// Slow peers get fewer messages: what counts is the CPU time of each.
 fn peer_messages(args: &Args, workload: Workload) -> u64 {
     let share = match workload {
-        Workload::W1 { .. } | Workload::W4 => 1,
+        Workload::W1 { .. } | Workload::W4 | Workload::Topics { .. } => 1,
         Workload::W2 => 4,
         Workload::W3 { .. } => 20,
     };
     args.peer_messages.unwrap_or((args.messages / share).max(1))
 }
 
-fn workload(args: &Args) -> Result<Workload, Failure> {
-    let named = Workload::parse(&args.workload).map_err(Failure::Setup)?;
-    match (named, args.rules) {
-        (_, None) => Ok(named),
-        (Workload::W3 { .. }, Some(rules)) => Ok(Workload::W3 { rules }),
-        _ => Err(Failure::Setup("--rules is for w3".into())),
+/// Each once, in the order given.
+fn workloads(args: &Args) -> Result<Vec<Workload>, Failure> {
+    let mut workloads: Vec<Workload> = Vec::new();
+    for workload in args.workload.iter().flat_map(|named| &named.0) {
+        if !workloads.contains(workload) {
+            workloads.push(*workload);
+        }
     }
+    if workloads.is_empty() {
+        workloads.push(Workload::parse("w1").map_err(Failure::Setup)?);
+    }
+    let Some(rules) = args.rules else { return Ok(workloads) };
+    let many = workloads.iter_mut().find(|workload| matches!(workload, Workload::W3 { .. }));
+    *many.ok_or_else(|| Failure::Setup("--rules is for w3".into()))? = Workload::W3 { rules };
+    Ok(workloads)
 }
 
 fn find(kind: Kind, args: &Args) -> Result<Installed, Failure> {
@@ -147,6 +176,11 @@ fn find(kind: Kind, args: &Args) -> Result<Installed, Failure> {
     kind.find(&corndog)
 }
 
-fn named(name: &str) -> Result<String, String> {
-    Workload::parse(name).map(|_| name.to_owned())
+/// What a --workload stands for.
+struct Workloads(Vec<Workload>);
+
+fn named(name: &str) -> Result<Workloads, String> {
+    let names = if name == "all" { &["w1", "w2", "w3", "w4"][..] } else { &[name][..] };
+    let workloads: Result<_, _> = names.iter().map(|name| Workload::parse(name)).collect();
+    workloads.map(Workloads).map_err(|sentence| format!("{sentence}, or all"))
 }

@@ -1,13 +1,17 @@
-//! Sends stamped syslog messages over TCP, TLS or UDP and prints one JSON line about it.
+//! Sends stamped syslog messages over TCP, TLS, UDP or unix sockets; prints one JSON line about it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::message::Framing;
+use corndog_perf::mix::Mix;
+use corndog_perf::pace::{Pace, Spread};
+use corndog_perf::source::Source;
 use corndog_perf::wire::Dial;
 use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, load};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 /// Sends RFC 5424 messages, each with connection, sequence number and checksum; prints
 /// one JSON line. SIGTERM or SIGINT end it cleanly: the counts are of whole messages.
@@ -27,24 +31,44 @@ struct Args {
     /// messages over all connections (default 1000000)
     #[argh(option, default = "1_000_000")]
     messages: u64,
-    /// messages a second over all connections; flat out if left out
+    /// messages a second over all connections, by the clock: each is sent when it is due, late or
+    /// not; flat out if left out
     #[argh(option)]
     rate: Option<u64>,
+    /// how a rate's messages are spread: constant (default) or poisson
+    #[argh(option, default = "Spread::Constant", from_str_fn(Spread::parse))]
+    arrivals: Spread,
+    /// microseconds from one wake-up of a connection to the next, at least: what is due meanwhile goes
+    /// in one write (default: 50 for each connection, so 20,000 wake-ups a second of all)
+    #[argh(option)]
+    step: Option<u64>,
+    /// milliseconds that one message in a hundred may be late by the load's own doing; more ends it
+    /// with exit code 1 (default 5)
+    #[argh(option, default = "5")]
+    late_most: u64,
     /// what the messages are: w1 (default), w2 (JSON and text), w3 (text for many rules), w4 (w1 over TLS)
     #[argh(option, default = "String::from(\"w1\")")]
     workload: String,
-    /// bytes of a frame without its delimiter, of w1 (default 248)
+    /// bytes of a frame without its delimiter, of w1: one number (default 248), or two as in
+    /// 106..65536, between which each is drawn, its logarithm evenly
+    #[argh(option, from_str_fn(Source::of_sizes))]
+    size: Option<Source>,
+    /// in place of a workload: a file that says what the messages are, as those in perf/mixes
     #[argh(option)]
-    size: Option<usize>,
+    mix: Option<PathBuf>,
     /// rules that w3 is for (default 100): those of its messages that match have their numbers
     #[argh(option)]
     rules: Option<usize>,
     /// w4: the forwarder's certificate, in PEM
     #[argh(option)]
     certificate: Option<PathBuf>,
-    /// tcp (default, w4 over TLS) or udp: a message in each datagram, nothing held back
+    /// tcp (default, w4 over TLS); udp: a message in each datagram, nothing held back; unix-stream or
+    /// unix-datagram to --path
     #[argh(option, default = "Transport::Tcp", from_str_fn(transport))]
     transport: Transport,
+    /// path of a unix socket
+    #[argh(option)]
+    path: Option<PathBuf>,
     /// lf or octet (default lf)
     #[argh(option, default = "Framing::Lf", from_str_fn(framing))]
     framing: Framing,
@@ -53,15 +77,17 @@ struct Args {
     seed: u64,
 }
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Transport {
     /// Or TLS over it.
     Tcp,
     Udp,
+    UnixStream,
+    UnixDatagram,
 }
 
 fn main() -> ExitCode {
-    match run(argh::from_env()) {
+    match run(&argh::from_env()) {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("load: {failure}");
@@ -70,43 +96,61 @@ fn main() -> ExitCode {
     }
 }
 
-fn workload(args: &Args) -> Result<Workload, Failure> {
+fn source(args: &Args) -> Result<Source, Failure> {
     let named = Workload::parse(&args.workload).map_err(Failure::Setup)?;
-    match (named, args.size, args.rules) {
-        (Workload::W1 { .. }, Some(frame_bytes), None) => Ok(Workload::W1 { frame_bytes }),
-        (Workload::W3 { .. }, None, Some(rules)) => Ok(Workload::W3 { rules }),
-        (_, None, None) => Ok(named),
-        _ => Err(Failure::Setup("--size is for w1, --rules for w3".into())),
+    match (named, &args.size, args.rules, &args.mix) {
+        (Workload::W1 { .. }, None, None, Some(file)) => Ok(Source::Mix(Mix::read(file)?.into())),
+        (Workload::W1 { .. }, Some(sizes), None, None) => Ok(sizes.clone()),
+        (Workload::W3 { .. }, None, Some(rules), None) => Ok(Workload::W3 { rules }.into()),
+        (_, None, None, None) => Ok(named.into()),
+        _ => Err(Failure::Setup("--size is for w1, --rules for w3, --mix for neither".into())),
     }
 }
 
-fn run(args: Args) -> Result<ExitCode, Failure> {
-    let stop = corndog_perf::stop::on_signals()?;
-    let workload = workload(&args)?;
-    let dial = match (&args.certificate, workload.is_tls()) {
-        (_, is_tls)
-            if args.transport == Transport::Udp && (is_tls || args.framing != Framing::Lf) =>
-        {
-            return Err(Failure::Setup("--transport udp is for w1 to w3 with --framing lf".into()));
+fn dial(args: &Args, source: &Source) -> Result<Dial, Failure> {
+    let refuse = |sentence: &str| Err(Failure::Setup(sentence.to_owned()));
+    let is_tls = matches!(source, Source::Workload(workload) if workload.is_tls());
+    let is_datagram = matches!(args.transport, Transport::Udp | Transport::UnixDatagram);
+    if args.transport != Transport::Tcp && is_tls || is_datagram && args.framing != Framing::Lf {
+        return refuse("w4 is for --transport tcp, datagrams are for --framing lf");
+    }
+    match (args.transport, &args.certificate, &args.path) {
+        (Transport::Udp, None, None) => Ok(Dial::Udp),
+        (Transport::UnixStream, None, Some(path)) => Ok(Dial::UnixStream(path.clone())),
+        (Transport::UnixDatagram, None, Some(path)) => Ok(Dial::UnixDatagram(path.clone())),
+        (Transport::Tcp, None, None) if !is_tls => Ok(Dial::Plain),
+        (Transport::Tcp, Some(file), None) if is_tls => Dial::tls(file),
+        (Transport::Tcp, None, None) => refuse("w4 needs --certificate FILE"),
+        (Transport::UnixStream | Transport::UnixDatagram, None, None) => {
+            refuse("a unix socket needs --path FILE")
         }
-        (None, false) if args.transport == Transport::Udp => Dial::Udp,
-        (None, false) => Dial::Plain,
-        (Some(file), true) => Dial::tls(file)?,
-        (None, true) => return Err(Failure::Setup("w4 needs --certificate FILE".into())),
-        (Some(_), false) => return Err(Failure::Setup("--certificate is for w4".into())),
-    };
+        _ => refuse("--certificate is for w4, --path for unix sockets"),
+    }
+}
+
+fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let stop = corndog_perf::stop::on_signals()?;
+    let source = source(args)?;
+    let dial = dial(args, &source)?;
+    let pace = args.rate.map(|rate| {
+        let pace = Pace::new(rate, args.arrivals, args.connections);
+        Pace { step: args.step.map_or(pace.step, Duration::from_micros), ..pace }
+    });
     let plan = load::Plan {
         address: args.address,
         dial,
         connections: args.connections,
         first_connection: args.first_connection,
         messages: args.messages,
-        rate: args.rate,
-        workload,
+        pace,
+        source,
         framing: args.framing,
         seed: args.seed,
     };
     let report = load::run(&plan, &stop, &AtomicU64::new(0))?;
+    if let Some(pace) = &pace {
+        report.check_pace(pace, Duration::from_millis(args.late_most))?;
+    }
     println!("{}", report.json());
     Ok(if report.error().is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -115,7 +159,9 @@ fn transport(word: &str) -> Result<Transport, String> {
     match word {
         "tcp" => Ok(Transport::Tcp),
         "udp" => Ok(Transport::Udp),
-        _ => Err(format!("transport {word:?}: choose tcp or udp")),
+        "unix-stream" => Ok(Transport::UnixStream),
+        "unix-datagram" => Ok(Transport::UnixDatagram),
+        _ => Err(format!("transport {word:?}: choose tcp, udp, unix-stream or unix-datagram")),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, cpu, sink};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -33,6 +34,10 @@ struct Args {
     /// Without it, lost are the gaps in each connection's sequence
     #[argh(option)]
     expect: Option<u64>,
+    /// time each message from when it was to be sent until its batch is walked, and write the
+    /// percentiles into this file (.hgrm, in microseconds); load has to run on the same machine
+    #[argh(option)]
+    latency: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +60,9 @@ fn run(args: &Args) -> Result<(), Failure> {
         audit: args.workload.audit(),
     };
     let sink = sink::Sink::start(&plan)?;
+    if args.latency.is_some() {
+        sink.ledger().time_from(0);
+    }
     eprintln!("sink: ready on 127.0.0.1:{}", args.port);
     let mut first = None;
     while !stop.load(Relaxed) {
@@ -71,7 +79,17 @@ fn run(args: &Args) -> Result<(), Failure> {
     let ledger = sink.ledger();
     let unique = ledger.counts().unique;
     let lost = args.expect.map_or_else(|| ledger.gaps(), |count| count.saturating_sub(unique));
-    println!("{}", sink::report(&sink, lost, cpu::of_process(), first));
+    let mut report = sink::report(&sink, lost, cpu::of_process(), first);
+    if let Some(file) = &args.latency {
+        let latencies = sink.latencies();
+        report["latency_us"] = latencies.json();
+        write(file, &latencies.hgrm())?;
+    }
+    println!("{report}");
     sink.stop();
     Ok(())
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text).map_err(|error| Failure::Run(format!("{}: {error}", file.display())))
 }
