@@ -154,7 +154,7 @@ pub fn run(plan: &Plan, stop: &AtomicBool) -> Result<Vec<Run>, Failure> {
     plan.check()?;
     let scratch = Scratch::new()?;
     let order = plan.order();
-    let name = |entrant: &&Entrant| format!("{} {}", entrant.group, entrant.label);
+    let name = |entrant: &&Entrant| format!("{}, {}", entrant.group, entrant.label);
     let mut progress = Progress::new(order.iter().map(name).collect());
     let mut runs = Vec::new();
     for entrant in order {

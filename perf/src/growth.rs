@@ -44,10 +44,10 @@ const MEMORY: Figure = Figure {
     value: |run, _| run.memory_peak_mib,
 };
 
-/// Those of a dimension, three in a row.
+/// Those of a dimension: three, which stand side by side.
 fn figures(dimension: Dimension) -> Vec<Figure> {
     match dimension {
-        Dimension::Size => vec![CPU, CPU_BY_BYTES, RATE, MEMORY],
+        Dimension::Size => vec![CPU, CPU_BY_BYTES, RATE],
         _ => vec![CPU, RATE, MEMORY],
     }
 }
@@ -104,10 +104,10 @@ pub fn report(runs: &[Run], facts: &Facts) -> Result<Report, Failure> {
 fn section(dimension: Dimension, runs: &[Run]) -> Result<Section, Failure> {
     let charts = figures(dimension).into_iter().map(|figure| chart(dimension, runs, &figure));
     let name = dimension.name();
-    let verdict = dimension.growth(runs).pop().and_then(|(value, ratio)| {
-        let first = dimension.label(dimension.values()[0]);
-        let most = dimension.most().map_or_else(String::new, |most| format!("; at most {most}"));
-        Some(format!("{} by {first}, CPU per round: {:.3}{most}.", dimension.label(value), ratio?))
+    let verdict = dimension.most().and_then(|most| {
+        let (value, ratio) = dimension.growth(runs).pop()?;
+        let (last, first) = (dimension.label(value), dimension.label(dimension.values()[0]));
+        Some(format!("{last} by {first}, CPU per round: {:.3}; at most {most}.", ratio?))
     });
     Ok(Section {
         title: name[..1].to_uppercase() + &name[1..],
@@ -145,33 +145,35 @@ fn chart(dimension: Dimension, runs: &[Run], figure: &Figure) -> Result<String, 
     .svg()
 }
 
-/// The figures of each point, with the ratio to the first beside the CPU.
+/// The figures of each point; beside the CPU what it is by that of the first, or by bytes.
 fn table(dimension: Dimension, runs: &[Run]) -> Table {
     let mut table = summary::table(runs);
     let growth = dimension.growth(runs);
-    let of_label = |label: &str| growth.iter().find(|(value, _)| dimension.label(*value) == label);
-    let ratio = |label: &str| {
-        let spread = of_label(label).and_then(|(_, spread)| *spread);
-        spread.map_or_else(String::new, |spread| format!("{spread:.3}"))
-    };
-    table.columns.insert(2, format!("by {}", dimension.label(growth[0].0)));
-    for row in &mut table.rows {
-        row.insert(2, ratio(&row[0]));
-    }
-    if dimension == Dimension::Size {
-        let Figure { value: figure, .. } = CPU_BY_BYTES;
-        table.columns.insert(3, "CPU ms/MiB".to_owned());
-        for row in &mut table.rows {
-            let bytes = of_label(&row[0]).map_or(1, |(value, _)| *value);
-            let own = runs.iter().filter(|run| run.label == row[0]);
-            let spread = Spread::of(own.map(|run| figure(run, bytes)));
-            row.insert(3, spread.map_or_else(String::new, |spread| format!("{spread:.2}")));
+    let place = |label: &str| growth.iter().position(|(value, _)| dimension.label(*value) == label);
+    let beside = |label: &str| {
+        let (value, ratio) = growth[place(label)?];
+        if dimension != Dimension::Size {
+            if value == growth[0].0 {
+                return Some("1".to_owned());
+            }
+            return ratio.map(|ratio| format!("{ratio:.3}"));
         }
+        let own = runs.iter().filter(|run| run.label == label);
+        let spread = Spread::of(own.map(|run| (CPU_BY_BYTES.value)(run, value)))?;
+        Some(format!("{spread:.2}"))
+    };
+    table.columns.insert(
+        2,
+        match dimension {
+            Dimension::Size => "CPU ms/MiB".to_owned(),
+            _ => format!("by {}", dimension.label(growth[0].0)),
+        },
+    );
+    for row in &mut table.rows {
+        row.insert(2, beside(&row[0]).unwrap_or_default());
     }
     // In their order, whichever ran first.
-    table
-        .rows
-        .sort_by_key(|row| growth.iter().position(|(value, _)| dimension.label(*value) == row[0]));
+    table.rows.sort_by_key(|row| place(&row[0]));
     table
 }
 
@@ -201,7 +203,7 @@ mod tests {
         let titles: Vec<&str> = report.sections.iter().map(|one| one.title.as_str()).collect();
         assert_eq!(titles, ["Shards", "Size"]);
         let counts: Vec<usize> = report.sections.iter().map(|one| one.charts.len()).collect();
-        assert_eq!(counts, [3, 4]);
+        assert_eq!(counts, [3, 3]);
         assert!(report.sections[0].charts[0].contains("1.1 times 1 shard"));
         assert!(report.sections[0].text[1].contains("8 shards by 1 shard"));
     }

@@ -127,7 +127,7 @@ impl Lines {
             }
             for (index, series) in self.series.iter().enumerate() {
                 let place = |x_value, y_value| field.place(x.share(x_value), y.share(y_value));
-                self.draw_series(canvas, series, Color::of_series(index), &place)?;
+                self.draw_series(canvas, series, Color::of_series(index), field.bottom, &place)?;
             }
             self.draw_names(canvas, &field, &y)
         })
@@ -181,6 +181,7 @@ impl Lines {
         canvas: &Canvas<'_>,
         series: &Series,
         color: Color,
+        bottom: f64,
         place: &dyn Fn(f64, f64) -> (f64, f64),
     ) -> Result<(), Failure> {
         let points = &series.points;
@@ -195,9 +196,10 @@ impl Lines {
             let at = place(*x, y.median);
             canvas.dot(at, 3.5, color)?;
             if self.are_values_said {
-                // Below, since bounds are above.
-                let below = place(*x, y.min).1 + 14.0;
-                canvas.text((at.0, below), &short(y.median), Align::Middle, VALUE)?;
+                // Below, since bounds are above; but not among the ticks.
+                let (below, above) = (place(*x, y.min).1 + 14.0, place(*x, y.max).1 - 12.0);
+                let height = if below + 6.0 < bottom { below } else { above };
+                canvas.text((at.0, height), &short(y.median), Align::Middle, VALUE)?;
             }
         }
         Ok(())

@@ -17,6 +17,8 @@ const TOPICS_CONNECTIONS: u16 = 4;
 const CONNECTIONS_SPARE: u16 = 100;
 /// Large frames are fewer: so many bytes for each message of the other dimensions.
 const SIZE_BYTES_EACH: u64 = 2048;
+/// Messages are fewer with more topics than that, in proportion: else they take minutes.
+const TOPICS_FULL: u64 = 200;
 const CONNECTIONS: [u16; 4] = [4, 100, 1000, 10_000];
 
 /// One thing that grows.
@@ -75,8 +77,8 @@ impl Dimension {
                 "W3 with more regex rules. The share of messages that match one stays as it is."
             }
             Self::Connections => {
-                "W1, spread over more connections, each of which sends: all of them in turn, 50 \
-                 messages a write."
+                "W1, spread over more connections, each of which sends: all of them in turn, \
+                 100 messages a write."
             }
             Self::Shards => {
                 "W1 over 32 connections, with more receivers, however many cores there are for them."
@@ -86,7 +88,9 @@ impl Dimension {
                  cost per MiB that says how well."
             }
             Self::Topics => {
-                "One rule that takes the topic from the message, which more topics share evenly."
+                "One rule that takes the topic from the message, which more topics share evenly: the \
+                 more of them, the fewer records are in a batch. Of more than 200 topics fewer \
+                 messages are sent."
             }
         }
     }
@@ -155,6 +159,7 @@ impl Dimension {
             },
             Self::Topics => Entrant {
                 workload: Workload::Topics { topics: value },
+                messages: messages.min(messages * TOPICS_FULL / value as u64).max(1),
                 connections: Some(TOPICS_CONNECTIONS),
                 ..plain(value)
             },

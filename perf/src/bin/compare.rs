@@ -96,6 +96,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     report.as_deref().map_or(Ok(()), report::check_file)?;
     let mut facts = Facts::gather(plan.entrants.iter().map(|entrant| &entrant.installed));
     facts.add("rounds", args.rounds.to_string());
+    facts.add("messages per run of corndog", args.messages.to_string());
     facts.add("load", "4 TCP connections, flat out, LF, RFC 5424");
     facts.add("Kafka", "3 brokers, 8 partitions a topic, acks=all, linger 5 ms, no compression");
     let runs = compare::run(&plan, &stop)?;

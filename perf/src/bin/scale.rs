@@ -19,8 +19,9 @@ struct Args {
     /// rules, connections, shards, size or topics; may be given several times (default: all)
     #[argh(option, from_str_fn(Dimension::parse))]
     only: Vec<Dimension>,
-    /// messages per run (default 1000000); of frames above 2 KiB fewer, in proportion
-    #[argh(option, default = "1_000_000")]
+    /// messages per run (default 2000000); fewer of frames above 2 KiB and of more than 200 topics,
+    /// in proportion
+    #[argh(option, default = "2_000_000")]
     messages: u64,
     /// rounds (default 5); each runs every point once
     #[argh(option, default = "5")]
