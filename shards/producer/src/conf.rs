@@ -1,7 +1,5 @@
 //! librdkafka's configuration: the user's keys over our defaults, and what weakens a promise.
 
-use std::time::Duration;
-
 use crate::values::Conf;
 
 /// Our defaults under `[kafka.conf]`, each with its reason.
@@ -50,9 +48,6 @@ const REFUSED: &[(&str, &str)] = &[
 /// The largest MessageSet that librdkafka makes, in bytes, where `batch.size` is not set.
 pub(crate) const BATCH_SIZE_DEFAULT: usize = 1_000_000;
 
-/// librdkafka's `linger.ms`.
-const LINGER_MS_DEFAULT: f64 = 5.0;
-
 /// How long an unknown topic's records wait for it to appear. librdkafka counts that from when it
 /// first heard the name, also while Kafka is away, so that a topic that Kafka makes when it comes
 /// back would be too late. So the time is kept here, from Kafka's first "unknown"; librdkafka itself
@@ -69,8 +64,8 @@ pub(crate) struct ClientConf {
     pub(crate) batch_size: usize,
     /// MessageSets are compressed: a record's size says little of whether it fits.
     pub(crate) compresses: bool,
-    /// How long a partition's first record waits for others.
-    pub(crate) linger: Duration,
+    /// A partition's first record waits for others.
+    pub(crate) lingers: bool,
     /// How long a topic may be unknown before its records are given up.
     pub(crate) topic_unknown_ms_max: u64,
 }
@@ -149,7 +144,6 @@ impl ClientConf {
         let batch_size = number("batch.size").map_or(BATCH_SIZE_DEFAULT, |bytes| bytes as usize);
         let topic_unknown_ms_max = number(PROPAGATION_KEY).unwrap_or(PROPAGATION_MS_DEFAULT);
         let linger_ms = of_user("linger.ms").or_else(|| of_user("queue.buffering.max.ms"));
-        let linger_ms = linger_ms.and_then(|value| value.parse().ok()).unwrap_or(LINGER_MS_DEFAULT);
         let users = user.iter().filter(|(key, _)| key != PROPAGATION_KEY).cloned();
         let mut conf = ClientConf {
             pairs: pairs.chain(users).collect(),
@@ -157,7 +151,7 @@ impl ClientConf {
             compresses: ["compression.codec", "compression.type"]
                 .iter()
                 .any(|key| of_user(key).is_some_and(|codec| codec != "none")),
-            linger: Duration::try_from_secs_f64(linger_ms / 1e3).unwrap_or_default(),
+            lingers: linger_ms.is_none_or(|value| value.parse() != Ok(0.0)),
             topic_unknown_ms_max,
         };
         let propagation_ms = topic_unknown_ms_max.min(PROPAGATION_MS_EACH).to_string();

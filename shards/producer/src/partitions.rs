@@ -9,8 +9,9 @@
 //! A record that was on its way to a partition and is sent again is *bound*: it goes to the same
 //! one. On another it would stand behind records that came after it and were taken there.
 //!
-//! Records without a key stay on a partition while librdkafka lingers there, so that small batches
-//! share one request, and wait for what is left of that time alone (as KIP-480 and KIP-794 do).
+//! Where librdkafka lingers, records without a key stay on a partition until there are many, so that
+//! those of small batches share its requests, and wait there for what is left of that time alone (as
+//! KIP-480 and KIP-794 do).
 
 use std::time::{Duration, Instant};
 
@@ -18,9 +19,8 @@ use crate::partition;
 
 /// How often a record goes through the partitioner, which learns the partition count there.
 const REFRESH: Duration = Duration::from_secs(1);
-/// Records without a key that one partition is given before it is the next one's turn, but for the
-/// last batch's: enough for a full request.
-const STAY_RECORDS_MAX: usize = 1000;
+/// After so many records it is the next partition's turn.
+const STAY_RECORDS_MIN: usize = 1000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opening {
@@ -39,9 +39,7 @@ pub(crate) struct Partitions {
     fresh_count: usize,
     /// The open partition that the last batch's records without key went to.
     last: usize,
-    /// While this lies ahead, the next batch's go there too, if they are few.
-    stay_until: Option<Instant>,
-    /// Records of the batches that stayed.
+    /// How many records the batches since then have.
     stayed: usize,
     refresh_at: Option<Instant>,
 }
@@ -53,8 +51,8 @@ pub(crate) struct Load {
     pub(crate) slot: usize,
     /// Its records of the topic.
     pub(crate) records: usize,
-    /// How long librdkafka lets a partition's first record wait for others.
-    pub(crate) linger: Duration,
+    /// librdkafka lets a partition's first record wait for others.
+    pub(crate) lingers: bool,
 }
 
 /// Chooses partitions for the records of one batch.
@@ -77,8 +75,7 @@ impl Partitions {
             openings: Vec::new(),
             fresh_count: 0,
             last: topic,
-            stay_until: None,
-            stayed: 0,
+            stayed: STAY_RECORDS_MIN,
             refresh_at: None,
         }
     }
@@ -103,7 +100,8 @@ impl Partitions {
         if asks {
             self.refresh_at = Some(now + REFRESH);
         }
-        let stays = self.stays(now, load);
+        let stays = load.lingers && self.stayed < STAY_RECORDS_MIN;
+        self.stayed = if stays { self.stayed + load.records } else { load.records };
         let open = (1..=count)
             .map(|step| (self.last + step - usize::from(stays)) % count)
             .find(|&at| self.openings[at] == Opening::Open);
@@ -116,17 +114,6 @@ impl Partitions {
             holds: false,
             partitions: self,
         }
-    }
-
-    /// Whether the batch goes where the last one went.
-    fn stays(&mut self, now: Instant, load: Load) -> bool {
-        let stays = self.stayed < STAY_RECORDS_MAX && self.stay_until.is_some_and(|at| now < at);
-        if !stays {
-            self.stay_until = Some(now + load.linger);
-            self.stayed = 0;
-        }
-        self.stayed += load.records;
-        stays
     }
 
     /// Nothing is on its way: what was sent and not acknowledged has opened nothing.
@@ -224,23 +211,22 @@ mod tests {
 
     /// Nobody waits, so nothing stays.
     fn load(slot: usize) -> Load {
-        Load { slot, records: 1, linger: Duration::ZERO }
+        Load { slot, records: 1, lingers: false }
     }
 
     #[test]
-    fn small_batches_stay_while_records_linger_and_large_ones_go_on() {
+    fn small_batches_stay_where_records_linger_and_large_ones_go_on() {
         let mut partitions = Partitions::new(0);
-        let began = Instant::now();
-        partitions.choose(began, 4, 0, load(0));
+        let now = Instant::now();
+        partitions.choose(now, 4, 0, load(0));
         (0..4).for_each(|partition| partitions.open(partition));
-        let mut at = |ms: u64, records: usize| {
-            let linger = Duration::from_millis(5);
-            let now = began + Duration::from_millis(ms);
-            partitions.choose(now, 4, 1, Load { slot: 0, records, linger }).open.unwrap()
+        let mut at = |records: usize| {
+            partitions.choose(now, 4, 1, Load { slot: 0, records, lingers: true }).open.unwrap()
         };
-        assert_eq!([at(0, 10), at(3, 10), at(4, 10)], [1; 3]);
-        assert_eq!([at(5, 900), at(6, 900)], [2; 2]);
-        assert_eq!([at(7, 5000), at(7, 5000), at(7, 1)], [3, 0, 1]);
+        assert_eq!([at(10), at(10), at(979)], [0; 3]);
+        // That were 1000 with the first. Of 999 the next would stay, however large its batch.
+        assert_eq!([at(999), at(900)], [1; 2]);
+        assert_eq!([at(5000), at(5000), at(1)], [2, 3, 0]);
     }
 
     fn chosen(choice: &mut Choice<'_>, records: usize) -> Vec<Option<i32>> {

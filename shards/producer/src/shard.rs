@@ -231,7 +231,7 @@ impl Shard {
             self.give_up_too_large(slot, chain, now);
             let desk = &mut self.desk.topics[topic.index()];
             let partition_count = self.flight.partition_count(topic);
-            let load = Load { slot, records, linger: self.conf.linger };
+            let load = Load { slot, records, lingers: self.conf.lingers };
             let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, load);
             let name = self.settings.topics.name(topic).unwrap_or_default();
             let failures = &mut self.desk.failures;
