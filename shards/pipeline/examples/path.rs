@@ -39,7 +39,7 @@ fn main() -> Result<(), String> {
     let count: usize = arguments.next().and_then(|count| count.parse().ok()).ok_or(usage)?;
     let workload = Workload::parse(&name)?;
     let block = Block::new(workload.texts(1), READ_BYTES, Framing::Lf);
-    let mut path = Path::new(&rules(workload));
+    let mut path = Path::new(&rules(workload).ok_or(usage)?);
     let began = Instant::now();
     while path.forwarded < count {
         path.feed(block.bytes());
@@ -49,8 +49,8 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// The workload's rules, as perf/workloads has them.
-fn rules(workload: Workload) -> Vec<RuleConfig> {
+/// The workload's rules, as perf/workloads has them; `None` where they are not counted.
+fn rules(workload: Workload) -> Option<Vec<RuleConfig>> {
     let forward = |topic: &str| {
         ActionConfig::Forward(ForwardConfig {
             topic: topic.to_owned(),
@@ -66,8 +66,8 @@ fn rules(workload: Workload) -> Vec<RuleConfig> {
         actions,
     };
     let all = |topic: &str| rule(MatcherConfig::Always, vec![forward(topic)]);
-    match workload {
-        Workload::W1 { .. } | Workload::W4 => vec![all("logs")],
+    Some(match workload {
+        Workload::W1 { .. } => vec![all("logs")],
         Workload::W2 => {
             let merged = serde_json::json!({
                 "meta": { "hotdog": { "version": "{{version}}", "timestamp": "{{iso8601}}" } }
@@ -92,7 +92,8 @@ fn rules(workload: Workload) -> Vec<RuleConfig> {
                 (0..rules / 2).map(|number| format!(r"user=(?P<user>\w+) .*code={number:03}"));
             by_prefix.chain(by_code).map(matching).chain([all("logs-unknown")]).collect()
         }
-    }
+        Workload::W4 | Workload::Topics { .. } => return None,
+    })
 }
 
 struct Path {
