@@ -231,6 +231,7 @@ impl Engine {
         let settings = &self.settings;
         ReceiverSettings {
             index,
+            receivers: settings.cores.receivers.len(),
             core: settings.cores.receivers[index],
             listen,
             machine: probe::machine_name(),

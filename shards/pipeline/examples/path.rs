@@ -23,6 +23,7 @@ use corndog_pipeline::rules::{
     ActionConfig, Field, ForwardConfig, MatcherConfig, PayloadFormat, RoutingConfig, RuleConfig,
 };
 use corndog_pipeline::ruleset::{RuleSet, Scratch, Verdict};
+use corndog_pipeline::sample::Share;
 use corndog_pipeline::template::Context;
 use corndog_pipeline::topics::{Lane, TopicTable};
 use std::time::{Duration, Instant};
@@ -118,7 +119,7 @@ impl Path {
         let table = TopicTable::new(rules.configured_topics(), 10);
         rules.place(&table).expect("there is room");
         let scratch = rules.scratch();
-        let pool = Pool::new(0, 16, 1 << 20, Duration::from_millis(5), table.capacity());
+        let pool = Pool::new(Share::ALL, 16, 1 << 20, Duration::from_millis(5), table.capacity());
         Path {
             rules,
             table,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Receipt};
 use crate::record::Record;
+use crate::sample::Share;
 use crate::topics::Lane;
 
 /// What became of a record offered to the pool.
@@ -28,7 +29,7 @@ pub enum Append {
 
 /// Between two batches that leave unfilled, at least; each costs the producer a wake.
 const PAUSE_MIN: Duration = Duration::from_micros(250);
-/// Records a second up to which that is enough; the pause grows as they do.
+/// Records a second, of all receivers, up to which that is enough; the pause grows as they do.
 const QUIET_RATE: u64 = 50_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -45,6 +46,8 @@ pub struct Pool {
     batch_bytes: usize,
     batch_age_max: Duration,
     waiting_max: usize,
+    /// Receivers, which all wake the one producer.
+    receivers: u64,
     paces: [Pace; 2],
 }
 
@@ -58,12 +61,12 @@ struct Pace {
 }
 
 impl Pace {
-    /// A batch of so many records leaves.
-    fn note(&mut self, now: Instant, records: usize, age_max: Duration) {
+    /// A batch leaves, while all receivers together take so many records as this makes likely.
+    fn note(&mut self, now: Instant, records: u64, age_max: Duration) {
         let since = self.left_at.map_or(age_max, |at| now.saturating_duration_since(at));
         let quiet_records = (since.as_nanos() as u64).saturating_mul(QUIET_RATE) / NANOS_PER_SECOND;
-        let pause =
-            PAUSE_MIN.saturating_mul(records as u32) / quiet_records.clamp(1, 1 << 31) as u32;
+        let pause_min = PAUSE_MIN.as_nanos() as u64;
+        let pause = Duration::from_nanos(pause_min.saturating_mul(records) / quiet_records.max(1));
         self.left_at = Some(now);
         self.pause = pause.max(PAUSE_MIN).min(age_max);
     }
@@ -75,16 +78,18 @@ impl Pace {
 }
 
 impl Pool {
-    /// A pool of `batch_count` empty batches for receiver `home`; all memory is reserved here.
+    /// A pool of `batch_count` empty batches for one receiver; all memory is reserved here.
     pub fn new(
-        home: usize,
+        share: Share,
         batch_count: usize,
         batch_bytes: usize,
         batch_age_max: Duration,
         topics_max: usize,
     ) -> Self {
         Pool {
-            empty: (0..batch_count).map(|_| Batch::new(home, batch_bytes, topics_max)).collect(),
+            empty: (0..batch_count)
+                .map(|_| Batch::new(share.shard as usize, batch_bytes, topics_max))
+                .collect(),
             open: [None, None],
             out: [0, 0],
             topic_lanes: vec![Lane::Waiting; topics_max],
@@ -92,6 +97,7 @@ impl Pool {
             batch_bytes,
             batch_age_max,
             waiting_max: (batch_count / 4).max(1),
+            receivers: share.shard_count,
             paces: [Pace::default(); 2],
         }
     }
@@ -134,7 +140,8 @@ impl Pool {
 
     fn seal(&mut self, lane: Lane, now: Instant) -> Option<Batch> {
         let batch = self.open[lane as usize].take()?;
-        self.paces[lane as usize].note(now, batch.record_count(), self.batch_age_max);
+        let records = batch.record_count() as u64 * self.receivers;
+        self.paces[lane as usize].note(now, records, self.batch_age_max);
         self.out[lane as usize] += 1;
         Some(batch)
     }

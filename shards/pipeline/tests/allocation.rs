@@ -13,6 +13,7 @@ use corndog_pipeline::rules::{
     ActionConfig, Field, ForwardConfig, MatcherConfig, PayloadFormat, RoutingConfig, RuleConfig,
 };
 use corndog_pipeline::ruleset::{RuleSet, Scratch, Verdict};
+use corndog_pipeline::sample::Share;
 use corndog_pipeline::template::Context;
 use corndog_pipeline::topics::{Lane, TopicTable};
 
@@ -104,7 +105,7 @@ fn nothing_is_allocated_per_message_nor_per_batch() {
     rules.place(&table).expect("there is room");
     let now = Instant::now();
     let mut engine = Engine {
-        pool: Pool::new(0, 4, 16 * 1024, Duration::from_millis(5), table.capacity()),
+        pool: Pool::new(Share::ALL, 4, 16 * 1024, Duration::from_millis(5), table.capacity()),
         scratch: rules.scratch(),
         out: Vec::with_capacity(4),
         rules,

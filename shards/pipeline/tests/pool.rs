@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use corndog_pipeline::batch::{Batch, Receipt, batch_records_max};
 use corndog_pipeline::pool::{Append, Pool};
 use corndog_pipeline::record::Record;
+use corndog_pipeline::sample::Share;
 use corndog_pipeline::topics::{Lane, TopicIndex};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -80,7 +81,7 @@ proptest! {
         batch_count in 1usize..8,
         steps in proptest::collection::vec(step(), 1..200),
     ) {
-        let mut pool = Pool::new(0, batch_count, BATCH_BYTES, AGE, TOPICS);
+        let mut pool = Pool::new(Share::ALL, batch_count, BATCH_BYTES, AGE, TOPICS);
         let mut producer = Producer::default();
         let mut sent: [Vec<Vec<u8>>; TOPICS] = Default::default();
         let mut now = Instant::now();
@@ -146,7 +147,7 @@ proptest! {
 
 #[test]
 fn a_topic_that_does_not_flow_takes_a_quarter_of_the_batches_at_most() {
-    let mut pool = Pool::new(0, 8, BATCH_BYTES, AGE, TOPICS);
+    let mut pool = Pool::new(Share::ALL, 8, BATCH_BYTES, AGE, TOPICS);
     let now = Instant::now();
     let (stuck, flowing) = (TopicIndex::new(0), TopicIndex::new(1));
     let mut out = Vec::new();
@@ -164,7 +165,7 @@ fn a_topic_that_does_not_flow_takes_a_quarter_of_the_batches_at_most() {
 
 #[test]
 fn a_topic_that_changes_lanes_leaves_its_old_batch_first() {
-    let mut pool = Pool::new(0, 4, BATCH_BYTES, AGE, TOPICS);
+    let mut pool = Pool::new(Share::ALL, 4, BATCH_BYTES, AGE, TOPICS);
     let now = Instant::now();
     let topic = TopicIndex::new(2);
     assert!(matches!(append(&mut pool, now, Lane::Waiting, topic, None, b"1"), Append::Written));
@@ -185,7 +186,7 @@ fn fill(pool: &mut Pool, now: Instant, records: usize) {
 
 #[test]
 fn in_quiet_times_a_batch_leaves_at_once_and_the_next_after_a_pause() {
-    let mut pool = Pool::new(0, 4, BATCH_BYTES, AGE, TOPICS);
+    let mut pool = Pool::new(Share::ALL, 4, BATCH_BYTES, AGE, TOPICS);
     let now = Instant::now();
     fill(&mut pool, now, 1);
     assert_eq!(pool.next_seal_at(), Some(now));
@@ -204,7 +205,7 @@ fn in_quiet_times_a_batch_leaves_at_once_and_the_next_after_a_pause() {
 #[test]
 fn the_more_comes_the_later_a_batch_leaves_and_never_later_than_its_age() {
     let pause_after = |records: usize, since: Duration, age: Duration| {
-        let mut pool = Pool::new(0, 4, 1 << 20, age, TOPICS);
+        let mut pool = Pool::new(Share::ALL, 4, 1 << 20, age, TOPICS);
         let first = Instant::now();
         fill(&mut pool, first, 1);
         assert!(pool.seal_due(first, false).is_some());

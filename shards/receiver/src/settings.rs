@@ -78,6 +78,8 @@ pub struct ReceiverLimits {
 pub struct ReceiverSettings {
     /// Its number among the receivers.
     pub index: usize,
+    /// How many there are.
+    pub receivers: usize,
     /// Its core.
     pub core: usize,
     /// Where it listens.

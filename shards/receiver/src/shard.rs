@@ -16,6 +16,7 @@ use corndog_pipeline::pool::{Append, Pool};
 use corndog_pipeline::record::Record;
 use corndog_pipeline::rules::Oversize;
 use corndog_pipeline::ruleset::Verdict;
+use corndog_pipeline::sample::Share;
 use corndog_pipeline::template::Context;
 use jiff::Timestamp;
 
@@ -90,7 +91,7 @@ pub(crate) struct Shard {
 impl Shard {
     pub(crate) fn new(settings: ReceiverSettings, live: Box<Live>) -> Self {
         let pool = Pool::new(
-            settings.index,
+            Share { shard: settings.index as u64, shard_count: settings.receivers as u64 },
             settings.batches_per_receiver,
             settings.batch_bytes,
             settings.batch_age_max,
