@@ -5,7 +5,8 @@
 //! Who carries a batch from thread to thread is not decided here.
 //!
 //! When an open batch leaves that is not full: in quiet times at once, so that nobody waits; the more
-//! records come, the later, so that few batches carry them; and never later than its age.
+//! records come, the later, so that few batches carry them; the fewer batches are empty, the later, so
+//! that there always is one to fill; and never later than its age.
 
 use std::time::{Duration, Instant};
 
@@ -61,14 +62,21 @@ struct Pace {
 }
 
 impl Pace {
-    /// A batch leaves, while all receivers together take so many records as this makes likely.
-    fn note(&mut self, now: Instant, records: u64, age_max: Duration) {
+    /// A batch leaves that was filled with so many records, while of `batches` so many are empty.
+    fn note(
+        &mut self,
+        now: Instant,
+        records: u64,
+        batches: usize,
+        empty: usize,
+        age_max: Duration,
+    ) {
         let since = self.left_at.map_or(age_max, |at| now.saturating_duration_since(at));
         let quiet_records = (since.as_nanos() as u64).saturating_mul(QUIET_RATE) / NANOS_PER_SECOND;
-        let pause_min = PAUSE_MIN.as_nanos() as u64;
-        let pause = Duration::from_nanos(pause_min.saturating_mul(records) / quiet_records.max(1));
+        let pause_min = PAUSE_MIN.as_nanos() as u64 * batches as u64 / empty.max(1) as u64;
+        let pause = pause_min.max(pause_min.saturating_mul(records) / quiet_records.max(1));
         self.left_at = Some(now);
-        self.pause = pause.max(PAUSE_MIN).min(age_max);
+        self.pause = Duration::from_nanos(pause).min(age_max);
     }
 
     /// When a batch that was opened then is due.
@@ -141,7 +149,8 @@ impl Pool {
     fn seal(&mut self, lane: Lane, now: Instant) -> Option<Batch> {
         let batch = self.open[lane as usize].take()?;
         let records = batch.record_count() as u64 * self.receivers;
-        self.paces[lane as usize].note(now, records, self.batch_age_max);
+        let (batches, empty) = (self.batch_count, self.empty.len());
+        self.paces[lane as usize].note(now, records, batches, empty, self.batch_age_max);
         self.out[lane as usize] += 1;
         Some(batch)
     }

@@ -192,7 +192,8 @@ fn in_quiet_times_a_batch_leaves_at_once_and_the_next_after_a_pause() {
     assert_eq!(pool.next_seal_at(), Some(now));
     assert!(pool.seal_due(now, false).is_some());
     fill(&mut pool, now, 1);
-    let next = now + Duration::from_micros(250);
+    // Three of four are empty.
+    let next = now + Duration::from_micros(250) * 4 / 3;
     assert_eq!(pool.next_seal_at(), Some(next));
     assert!(pool.seal_due(now, false).is_none());
     assert!(pool.seal_due(next, false).is_some());
@@ -204,20 +205,22 @@ fn in_quiet_times_a_batch_leaves_at_once_and_the_next_after_a_pause() {
 
 #[test]
 fn the_more_comes_the_later_a_batch_leaves_and_never_later_than_its_age() {
+    // All but one are empty, of so many that it makes no difference.
     let pause_after = |records: usize, since: Duration, age: Duration| {
-        let mut pool = Pool::new(Share::ALL, 4, 1 << 20, age, TOPICS);
+        let mut pool = Pool::new(Share::ALL, 1000, 64 << 10, age, TOPICS);
         let first = Instant::now();
-        fill(&mut pool, first, 1);
-        assert!(pool.seal_due(first, false).is_some());
         let now = first + since;
-        fill(&mut pool, now, records);
-        assert!(pool.seal_due(now, true).is_some());
+        for (at, records) in [(first, 1), (now, records)] {
+            fill(&mut pool, at, records);
+            let batch = pool.seal_due(at, true).unwrap();
+            pool.come_home(batch);
+        }
         fill(&mut pool, now, 1);
-        pool.next_seal_at().unwrap() - now
+        (pool.next_seal_at().unwrap() - now).as_micros()
     };
     let since = Duration::from_millis(1);
-    assert_eq!(pause_after(20, since, AGE), Duration::from_micros(250));
-    assert_eq!(pause_after(200, since, AGE), Duration::from_millis(1));
-    assert_eq!(pause_after(10_000, since, AGE), AGE);
-    assert_eq!(pause_after(10_000, since, Duration::ZERO), Duration::ZERO);
+    assert_eq!(pause_after(20, since, AGE), 250);
+    assert_eq!(pause_after(200, since, AGE), 1001);
+    assert_eq!(pause_after(1000, since, AGE), 5000);
+    assert_eq!(pause_after(1000, since, Duration::ZERO), 0);
 }
