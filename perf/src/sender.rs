@@ -110,6 +110,7 @@ impl Sender {
         let mut schedule = Schedule::new(&pace, start, index, connections, seed);
         let step = pace.step.as_nanos() as u64;
         let mut times = Vec::with_capacity(self.block.frame_count());
+        let mut wake = start;
         while self.is_going(stop) {
             let (now, room) = (clock::now(), self.room());
             times.clear();
@@ -127,9 +128,10 @@ impl Sender {
                 self.write(frames, bytes, Some(paced), stop, sent);
             }
             if times.len() < room.len() {
+                // From when it was to wake up, not when it did: lateness does not add up.
                 let rest = if times.is_empty() { 0 } else { step };
-                let due = schedule.next().max(now + rest);
-                clock::sleep_until(due.min(now + WRITE_TICK.as_nanos() as u64));
+                wake = schedule.next().max(wake + rest).min(now + WRITE_TICK.as_nanos() as u64);
+                clock::sleep_until(wake);
             }
         }
     }
