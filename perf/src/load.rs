@@ -54,7 +54,7 @@ pub struct Sent {
     pub fragment_bytes: usize,
     /// Why it ended early, if it did.
     pub error: Option<String>,
-    /// CPU time of its thread.
+    /// CPU time of its thread while it sent.
     pub cpu: Duration,
     /// At a rate: by how much each message was late for other reasons than the receiver's.
     pub late: Latencies,

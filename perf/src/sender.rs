@@ -35,6 +35,8 @@ pub(crate) struct Sender {
     messages: u64,
     fragment_bytes: usize,
     error: Option<String>,
+    /// CPU time of the thread before it began to send: it made the block.
+    cpu_before: Duration,
 }
 
 /// What it takes to keep a rate.
@@ -74,10 +76,12 @@ impl Sender {
             messages: 0,
             fragment_bytes: 0,
             error: None,
+            cpu_before: Duration::ZERO,
         }
     }
 
     pub(crate) fn run(&mut self, stop: &AtomicBool, sent: &AtomicU64) {
+        self.cpu_before = cpu::of_thread();
         match self.pace.take() {
             None => self.run_flat_out(stop, sent),
             Some(mut paced) => {
@@ -110,6 +114,7 @@ impl Sender {
         let mut schedule = Schedule::new(&pace, start, index, connections, seed);
         let step = pace.step.as_nanos() as u64;
         let mut times = Vec::with_capacity(self.block.frame_count());
+        let mut wake = start;
         while self.is_going(stop) {
             let (now, room) = (clock::now(), self.room());
             times.clear();
@@ -127,9 +132,10 @@ impl Sender {
                 self.write(frames, bytes, Some(paced), stop, sent);
             }
             if times.len() < room.len() {
+                // From when it was to wake up, not when it did: lateness does not add up.
                 let rest = if times.is_empty() { 0 } else { step };
-                let due = schedule.next().max(now + rest);
-                clock::sleep_until(due.min(now + WRITE_TICK.as_nanos() as u64));
+                wake = schedule.next().max(wake + rest).min(now + WRITE_TICK.as_nanos() as u64);
+                clock::sleep_until(wake);
             }
         }
     }
@@ -205,7 +211,7 @@ impl Sender {
             messages: self.messages,
             fragment_bytes: self.fragment_bytes,
             error: self.error,
-            cpu: cpu::of_thread(),
+            cpu: cpu::of_thread().saturating_sub(self.cpu_before),
             held_back: of_pace(|paced| paced.held_back),
             intended: of_pace(|paced| paced.intended),
             late: paced.map(|paced| paced.late).unwrap_or_default(),
