@@ -28,10 +28,11 @@ pub enum Append {
     TooLarge,
 }
 
-/// Between two batches that leave unfilled, at least; each costs the producer a wake.
-const PAUSE_MIN: Duration = Duration::from_micros(250);
+/// Between two batches that leave unfilled, at least; each costs the producer, librdkafka and Kafka a
+/// wake.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Records a second, of all receivers, up to which that is enough; the pause grows as they do.
-const QUIET_RATE: u64 = 50_000;
+const QUIET_RATE: u64 = 200_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A receiver shard's batches.

@@ -11,6 +11,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     // The pool of batches is the bound on records in flight; librdkafka's must never bind first.
     ("queue.buffering.max.messages", "0"),
     ("queue.buffering.max.kbytes", "2147483647"),
+    // Records have waited for others in their batch (batches.age): librdkafka sends what it has.
+    ("linger.ms", "0"),
     // New partitions are used, and a cluster that has gone is noticed, after ten seconds.
     ("topic.metadata.refresh.interval.ms", "10000"),
     // Our partitioner is asked, not librdkafka's sticky one: it learns the partition count.
@@ -132,18 +134,19 @@ impl ClientConf {
         let of_user = |key: &str| user.iter().find(|(name, _)| name == key).map(|(_, value)| value);
         let acks = of_user("acks").or_else(|| of_user("request.required.acks"));
         let has_weak_acks = acks.is_some_and(|acks| !is_all(acks));
+        let linger_ms = of_user("linger.ms").or_else(|| of_user("queue.buffering.max.ms"));
         let defaults = DEFAULTS.iter().filter(|(key, _)| {
             let is_alias_set =
                 *key == "message.timeout.ms" && of_user("delivery.timeout.ms").is_some();
             of_user(key).is_none()
                 && !is_alias_set
                 && !(*key == "enable.idempotence" && has_weak_acks)
+                && !(*key == "linger.ms" && linger_ms.is_some())
         });
         let pairs = defaults.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let number = |key: &str| of_user(key).and_then(|value| value.parse::<u64>().ok());
         let batch_size = number("batch.size").map_or(BATCH_SIZE_DEFAULT, |bytes| bytes as usize);
         let topic_unknown_ms_max = number(PROPAGATION_KEY).unwrap_or(PROPAGATION_MS_DEFAULT);
-        let linger_ms = of_user("linger.ms").or_else(|| of_user("queue.buffering.max.ms"));
         let users = user.iter().filter(|(key, _)| key != PROPAGATION_KEY).cloned();
         let mut conf = ClientConf {
             pairs: pairs.chain(users).collect(),
@@ -151,7 +154,7 @@ impl ClientConf {
             compresses: ["compression.codec", "compression.type"]
                 .iter()
                 .any(|key| of_user(key).is_some_and(|codec| codec != "none")),
-            lingers: linger_ms.is_none_or(|value| value.parse() != Ok(0.0)),
+            lingers: linger_ms.is_some_and(|value| value.parse() != Ok(0.0)),
             topic_unknown_ms_max,
         };
         let propagation_ms = topic_unknown_ms_max.min(PROPAGATION_MS_EACH).to_string();

@@ -206,7 +206,7 @@ impl Shard {
         }
         let partition_count = self.flight.partition_count(topic);
         let records = self.flight.letters(slot).map_or(0, Letters::waiting);
-        let load = Load { slot, records, lingers: self.conf.lingers };
+        let load = Load { slot, records, may_wait: self.conf.lingers };
         let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, load);
         let failures = &mut self.desk.failures;
         let mut waits = false;

@@ -9,9 +9,9 @@
 //! A record that was on its way to a partition and is sent again is *bound*: it goes to the same
 //! one. On another it would stand behind records that came after it and were taken there.
 //!
-//! Where librdkafka lingers, records without a key stay on a partition until there are many, so that
-//! those of small batches share its requests, and wait there for what is left of that time alone (as
-//! KIP-480 and KIP-794 do).
+//! Records without a key that have to wait for others anyway stay on a partition until there are many,
+//! so that small batches share its requests (as with KIP-480 and KIP-794); where nobody waits, the next
+//! batch's go to the next partition, since librdkafka has one request on its way to each.
 
 use std::time::{Duration, Instant};
 
@@ -51,8 +51,8 @@ pub(crate) struct Load {
     pub(crate) slot: usize,
     /// Its records of the topic.
     pub(crate) records: usize,
-    /// librdkafka lets a partition's first record wait for others.
-    pub(crate) lingers: bool,
+    /// They may wait for others: librdkafka lingers, or there are too many topics for a request each.
+    pub(crate) may_wait: bool,
 }
 
 /// Chooses partitions for the records of one batch.
@@ -100,7 +100,7 @@ impl Partitions {
         if asks {
             self.refresh_at = Some(now + REFRESH);
         }
-        let stays = load.lingers && self.stayed < STAY_RECORDS_MIN;
+        let stays = load.may_wait && self.stayed < STAY_RECORDS_MIN;
         self.stayed = if stays { self.stayed + load.records } else { load.records };
         let open = (1..=count)
             .map(|step| (self.last + step - usize::from(stays)) % count)
@@ -209,19 +209,19 @@ impl Choice<'_> {
 mod tests {
     use super::*;
 
-    /// Nobody waits, so nothing stays.
+    /// What does not wait does not stay.
     fn load(slot: usize) -> Load {
-        Load { slot, records: 1, lingers: false }
+        Load { slot, records: 1, may_wait: false }
     }
 
     #[test]
-    fn small_batches_stay_where_records_linger_and_large_ones_go_on() {
+    fn small_batches_that_may_wait_stay_and_large_ones_go_on() {
         let mut partitions = Partitions::new(0);
         let now = Instant::now();
         partitions.choose(now, 4, 0, load(0));
         (0..4).for_each(|partition| partitions.open(partition));
         let mut at = |records: usize| {
-            partitions.choose(now, 4, 1, Load { slot: 0, records, lingers: true }).open.unwrap()
+            partitions.choose(now, 4, 1, Load { slot: 0, records, may_wait: true }).open.unwrap()
         };
         assert_eq!([at(10), at(10), at(979)], [0; 3]);
         // That were 1000 with the first. Of 999 the next would stay, however large its batch.

@@ -32,6 +32,8 @@ use crate::recovery::Rebuild;
 const TURN_BATCHES_MAX: usize = 16;
 /// Events taken from librdkafka before the inbox is looked at.
 const TURN_EVENTS_MAX: usize = 64;
+/// Topics in a batch from which on their records rather share requests with those of the next.
+const MANY_TOPICS: usize = 16;
 /// The longest sleep: the phase is looked at that often.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 /// The sleep while a topic stalls or the client is rebuilt.
@@ -231,7 +233,8 @@ impl Shard {
             self.give_up_too_large(slot, chain, now);
             let desk = &mut self.desk.topics[topic.index()];
             let partition_count = self.flight.partition_count(topic);
-            let load = Load { slot, records, lingers: self.conf.lingers };
+            let may_wait = self.conf.lingers || chain_count >= MANY_TOPICS;
+            let load = Load { slot, records, may_wait };
             let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, load);
             let name = self.settings.topics.name(topic).unwrap_or_default();
             let failures = &mut self.desk.failures;
