@@ -9,7 +9,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
-use glommio::net::{TcpListener, TcpStream, UdpSocket};
+use glommio::net::{TcpListener, TcpStream};
 
 /// A listening socket, of TCP or of the unix domain: glommio's type accepts from either, and what it
 /// accepts is read and written alike.
@@ -24,8 +24,8 @@ pub(crate) fn borrow(stream: &TcpStream) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
 }
 
-/// A datagram socket, to wait on; of UDP, or of the unix domain.
-pub(crate) fn datagrams(socket: OwnedFd) -> UdpSocket {
+/// A socket of any kind, to wait on: glommio's type peeks alike.
+pub(crate) fn stream(socket: OwnedFd) -> TcpStream {
     // SAFETY: as above.
-    unsafe { UdpSocket::from_raw_fd(socket.into_raw_fd()) }
+    unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) }
 }

@@ -16,7 +16,7 @@ use corndog_pipeline::framing::{self, Deframer, Frame};
 use corndog_pipeline::listen::Transport;
 use corndog_pipeline::network;
 use futures_lite::future::{or, yield_now};
-use glommio::net::UdpSocket;
+use glommio::net::TcpStream;
 use glommio::timer::Timer;
 use jiff::Timestamp;
 use rustix::io::Errno;
@@ -44,7 +44,7 @@ const DRAIN_DATAGRAMS_MAX: usize = 65_536;
 /// Starts receiving; ends at a drain, with what the kernel held.
 pub(crate) fn receive(shard: &Rc<Shard>, socket: OwnedFd, listen: Listen) {
     let waiter = match socket.try_clone() {
-        Ok(again) => adopt::datagrams(again),
+        Ok(again) => adopt::stream(again),
         Err(why) => {
             return shard.warn("datagrams", || {
                 format!("listen {:?}: nothing can be received: {why}", listen.name)
@@ -82,8 +82,8 @@ pub(crate) fn receive(shard: &Rc<Shard>, socket: OwnedFd, listen: Listen) {
 struct Inbox {
     shard: Rc<Shard>,
     socket: OwnedFd,
-    /// The same socket, to wait on.
-    waiter: UdpSocket,
+    /// The same socket, to wait on: glommio's UdpSocket waits for nobody where it is not connected.
+    waiter: TcpStream,
     listen: Listen,
     /// Of the last datagram's sender.
     origin: Origin,
@@ -127,8 +127,16 @@ impl Inbox {
 
     /// Waits until there is a datagram; it stays where it is.
     async fn wait(&mut self) {
-        if self.waiter.peek(&mut [0]).await.is_err() {
-            // What is wrong, the next read says.
+        let waited = match self.waiter.peek(&mut [0]).await {
+            // An empty one, to glommio the end of a stream: that waiter waits no more.
+            Ok(0) => self.socket.try_clone().map(|again| self.waiter = adopt::stream(again)),
+            Ok(_) => Ok(()),
+            Err(why) => Err(why.into()),
+        };
+        if let Err(why) = waited {
+            self.shard.warn("datagrams", || {
+                format!("listen {:?}: cannot be waited for: {why}", self.listen.name)
+            });
             Timer::new(READ_PAUSE).await;
         }
     }
