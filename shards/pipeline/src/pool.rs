@@ -30,9 +30,9 @@ pub enum Append {
 
 /// Between two batches that leave unfilled, at least; each costs the producer, librdkafka and Kafka a
 /// wake.
-const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MIN: Duration = Duration::from_millis(2);
 /// Records a second, of all receivers, up to which that is enough; the pause grows as they do.
-const QUIET_RATE: u64 = 200_000;
+const QUIET_RATE: u64 = 400_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A receiver shard's batches.

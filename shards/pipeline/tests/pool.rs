@@ -193,7 +193,7 @@ fn in_quiet_times_a_batch_leaves_at_once_and_the_next_after_a_pause() {
     assert!(pool.seal_due(now, false).is_some());
     fill(&mut pool, now, 1);
     // Three of four are empty.
-    let next = now + Duration::from_nanos(1_000_000 * 4 / 3);
+    let next = now + Duration::from_nanos(2_000_000 * 4 / 3);
     assert_eq!(pool.next_seal_at(), Some(next));
     assert!(pool.seal_due(now, false).is_none());
     assert!(pool.seal_due(next, false).is_some());
@@ -219,8 +219,8 @@ fn the_more_comes_the_later_a_batch_leaves_and_never_later_than_its_age() {
         (pool.next_seal_at().unwrap() - now).as_micros()
     };
     let since = Duration::from_millis(1);
-    assert_eq!(pause_after(200, since, AGE), 1001);
     assert_eq!(pause_after(400, since, AGE), 2002);
+    assert_eq!(pause_after(800, since, AGE), 4004);
     assert_eq!(pause_after(1400, since, AGE), 5000);
     assert_eq!(pause_after(400, since, Duration::ZERO), 0);
 }
