@@ -10,7 +10,8 @@
 //! - [`workload`]: what the messages say, and what the rules have to make of them; pure
 //! - [`load`]: sends such messages over TCP
 //! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
-//!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
+//!   batches, [`codec`] decompresses them, [`partition`] keeps sequences and order, [`ledger`]
+//!   counts; [`faults`]: what a sink does wrong on purpose
 //! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
 //! - [`compare`]: rounds that alternate between forwarders; [`summary`]: their figures; [`crowd`]:
 //!   connections that send nothing beside them
@@ -26,12 +27,14 @@
 pub mod abusers;
 pub mod arrivals;
 pub mod broker;
+pub mod codec;
 pub mod compare;
 pub mod configs;
 pub mod cpu;
 pub mod crowd;
 pub mod failure;
 pub mod fairness;
+pub mod faults;
 pub mod forwarder;
 pub mod ledger;
 pub mod load;

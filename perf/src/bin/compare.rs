@@ -74,13 +74,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         port: args.port,
         profile: args.profile.clone(),
         environment: Vec::new(),
-        sink: sink::Plan {
-            port: args.sink_port,
-            brokers: 3,
-            partitions: 8,
-            check_crc: false,
-            audit: None,
-        },
+        sink: sink::Plan::at(args.sink_port),
     };
     let tell =
         |round: usize, run: &compare::Run| eprintln!("round {}/{} {run}", round + 1, args.rounds);

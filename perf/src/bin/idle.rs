@@ -86,13 +86,7 @@ fn plan(args: &Args) -> Result<compare::Plan, Failure> {
         port: args.port,
         profile: None,
         environment: names.map(|name| (name, limit.clone())).to_vec(),
-        sink: sink::Plan {
-            port: args.sink_port,
-            brokers: 3,
-            partitions: 8,
-            check_crc: false,
-            audit: None,
-        },
+        sink: sink::Plan::at(args.sink_port),
     })
 }
 
