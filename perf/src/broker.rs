@@ -34,11 +34,13 @@ use std::time::Duration;
 ///
 /// Produce below 3 is not understood, but librdkafka takes a broker without Produce 0 or without
 /// Fetch for one that knows no record batches; Kafka 4 announces Produce 0 for the same reason.
+/// Without FindCoordinator it sends no LZ4. A producer asks neither that nor Fetch.
 /// Metadata stops before topic ids, Produce before its answers carry leaders.
-const API_VERSIONS: [(ApiKey, i16, i16); 5] = [
+const API_VERSIONS: [(ApiKey, i16, i16); 6] = [
     (ApiKey::Produce, 0, 9),
     (ApiKey::Fetch, 4, 11),
     (ApiKey::Metadata, 0, 9),
+    (ApiKey::FindCoordinator, 0, 0),
     (ApiKey::ApiVersions, 0, 3),
     (ApiKey::InitProducerId, 0, 4),
 ];
