@@ -8,18 +8,20 @@
 //! one round belong together: a ratio is taken per round, then its median.
 
 use crate::crowd::Crowd;
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::forwarder::{self, Installed, Place, Profile, Running};
-use crate::ledger::Ledger;
+use crate::kafka::Kafka;
 use crate::load;
 use crate::message::Framing;
-use crate::sink::{self, Sink};
+use crate::sink;
 use crate::wire::{self, Dial};
 use crate::workload::Workload;
 use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,6 +46,8 @@ pub struct Entrant {
     pub messages: u64,
     /// Connections beside the load that send nothing.
     pub idle: usize,
+    /// Where it forwards to; `None`: into a sink.
+    pub kafka: Option<Arc<Kafka>>,
 }
 
 /// What to compare, and how.
@@ -96,7 +100,7 @@ pub struct Run {
     pub records_per_batch: f64,
     /// The generator's CPU, nanoseconds per message.
     pub load_ns: f64,
-    /// The sink's CPU, nanoseconds per record.
+    /// The sink's CPU, or all of Kafka's, nanoseconds per record.
     pub sink_ns: f64,
 }
 
@@ -153,9 +157,9 @@ fn run_one(
     scratch: &Scratch,
     stop: &AtomicBool,
 ) -> Result<Run, Failure> {
-    let audit = entrant.workload.audit();
-    let sink = Sink::start(&sink::Plan { audit, ..plan.sink.clone() })?;
-    let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, plan.sink.port));
+    let workload = entrant.workload;
+    let mut destination = Destination::start(entrant.kafka.as_deref(), &plan.sink, workload)?;
+    let bootstrap = destination.bootstrap();
     let folder = scratch.folder(entrant.installed.kind.name())?;
     let environment = &plan.environment;
     let place = Place { folder: &folder, port: plan.port, bootstrap, environment };
@@ -171,7 +175,7 @@ fn run_one(
     let crowd = Crowd::open(plan.port, entrant.idle, &mut running)?;
     let profile = plan.profile.as_deref().map(|file| running.profile(file)).transpose()?;
     let cpu_before = running.cpu()?;
-    let load = load_until_delivered(plan.port, &dial, entrant, &mut running, sink.ledger(), stop)?;
+    let load = load_until_delivered(plan.port, &dial, entrant, &mut running, &destination, stop)?;
     thread::sleep(SETTLE_TIME);
     let cpu = running.cpu()?.saturating_sub(cpu_before);
     let memory_peak = running.memory_peak()?;
@@ -179,10 +183,12 @@ fn run_one(
     crowd.leave()?;
     running.stop()?;
     // Read after the stop: whatever came late is in.
-    let ledger = sink.ledger();
+    destination.read(workload)?;
+    let ledger = destination.ledger();
     let counts = ledger.counts();
     let batches = ledger.batches.taken.load(Relaxed);
-    let seconds = ledger.last_record().map_or(0.0, |last| (last - load.started).as_secs_f64());
+    let last_record = destination.last_record();
+    let seconds = last_record.map_or(0.0, |last| (last - load.started).as_secs_f64());
     let (sent, lost) = (load.sent(), ledger.lost(load.sent_by_connection()));
     let per_message = |time: Duration, count: u64| time.as_nanos() as f64 / count.max(1) as f64;
     Ok(Run {
@@ -195,13 +201,13 @@ fn run_one(
         corrupt: counts.corrupt,
         misrouted: counts.misrouted,
         misshapen: counts.misshapen,
-        by_topic: sink.by_topic(),
+        by_topic: destination.by_topic(),
         cpu_per_million: per_message(cpu, sent) / 1e3,
         messages_per_second: counts.unique as f64 / seconds.max(1e-9),
         memory_peak_mib: memory_peak as f64 / f64::from(1 << 20),
         records_per_batch: counts.received as f64 / batches.max(1) as f64,
         load_ns: per_message(load.cpu(), sent),
-        sink_ns: per_message(sink.stop(), counts.received),
+        sink_ns: per_message(destination.stop()?, counts.received),
     })
 }
 
@@ -211,7 +217,7 @@ fn load_until_delivered(
     dial: &Dial,
     entrant: &Entrant,
     running: &mut Running,
-    ledger: &Ledger,
+    destination: &Destination<'_>,
     stop: &AtomicBool,
 ) -> Result<load::Report, Failure> {
     let load_plan = load::Plan {
@@ -228,7 +234,7 @@ fn load_until_delivered(
     let (load_stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         let load = scope.spawn(|| load::run(&load_plan, &load_stop, &sent));
-        let watched = watch(entrant.messages, running, ledger, stop);
+        let watched = watch(entrant.messages, running, destination, stop);
         // In the good case it has ended; else this lets it go.
         load_stop.store(true, Relaxed);
         let report = load.join().map_err(|_| Failure::Run("the load panicked".into()))??;
@@ -244,7 +250,7 @@ fn load_until_delivered(
 fn watch(
     messages: u64,
     running: &mut Running,
-    ledger: &Ledger,
+    destination: &Destination<'_>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let mut received = 0;
@@ -254,10 +260,10 @@ fn watch(
             return Err(Failure::Run("stopped".into()));
         }
         running.check()?;
-        let now = ledger.received();
-        if now >= messages && ledger.counts().unique >= messages {
+        if destination.has(messages)? {
             return Ok(());
         }
+        let now = destination.records()?;
         if now > received {
             (received, progress) = (now, Instant::now());
         }

@@ -12,6 +12,8 @@
 //! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
 //!   batches, [`codec`] decompresses them, [`partition`] keeps sequences and order, [`ledger`]
 //!   counts; [`faults`]: what a sink does wrong on purpose
+//! - [`kafka`]: Apache Kafka in place of the sink, asked by a [`client`]; [`destination`]: one of the two;
+//!   [`agreement`]: whether both say the same
 //! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
 //! - [`compare`]: rounds that alternate between forwarders; [`summary`]: their figures; [`crowd`]:
 //!   connections that send nothing beside them
@@ -25,17 +27,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod abusers;
+pub mod agreement;
 pub mod arrivals;
 pub mod broker;
+pub mod client;
 pub mod codec;
 pub mod compare;
 pub mod configs;
 pub mod cpu;
 pub mod crowd;
+pub mod destination;
 pub mod failure;
 pub mod fairness;
 pub mod faults;
 pub mod forwarder;
+pub mod kafka;
 pub mod ledger;
 pub mod load;
 pub mod message;

@@ -1,5 +1,6 @@
 //! What runs showed: medians with their ends, ratios by round, as a table and as JSON.
 
+use crate::agreement;
 use crate::compare::Run;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -90,14 +91,19 @@ pub fn table(runs: &[Run]) -> String {
             counts.iter().map(|(topic, count)| format!("{topic} {count}")).collect();
         let _ = writeln!(table, "{label}, records by topic: {}", counts.join(", "));
     }
-    if let (Some(load), Some(sink)) = (
-        Spread::of(runs.iter().map(|run| run.load_ns)),
-        Spread::of(runs.iter().map(|run| run.sink_ns)),
-    ) {
-        let _ = writeln!(
-            table,
-            "the tools' own CPU: load {load:.0} ns/message, sink {sink:.0} ns/record"
-        );
+    let (at_kafka, at_sink): (Vec<&Run>, Vec<&Run>) =
+        runs.iter().partition(|run| agreement::is_kafka(&run.label));
+    let costs = [
+        ("load", "message", Spread::of(runs.iter().map(|run| run.load_ns))),
+        ("sink", "record", Spread::of(at_sink.iter().map(|run| run.sink_ns))),
+        ("Kafka", "record", Spread::of(at_kafka.iter().map(|run| run.sink_ns))),
+    ];
+    let costs = costs.iter().filter_map(|(name, unit, cost)| {
+        cost.as_ref().map(|cost| format!("{name} {cost:.0} ns/{unit}"))
+    });
+    let costs: Vec<String> = costs.collect();
+    if !costs.is_empty() {
+        let _ = writeln!(table, "the tools' own CPU: {}", costs.join(", "));
     }
     table
 }
@@ -169,10 +175,10 @@ fn by_topic<'a>(runs: &'a [Run], label: &'a str) -> BTreeMap<&'a str, u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn sample(label: &str, cpu_per_million: f64) -> Run {
+    pub(crate) fn sample(label: &str, cpu_per_million: f64) -> Run {
         Run {
             label: label.to_owned(),
             sent: 10,

@@ -2,10 +2,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::forwarder::{Installed, Kind};
+use corndog_perf::kafka::Kafka;
 use corndog_perf::workload::Workload;
-use corndog_perf::{Failure, compare, sink, summary};
+use corndog_perf::{Failure, agreement, compare, sink, summary};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Compares corndog with its peers: CPU per million messages, messages per second, peak memory,
 /// lost, duplicated, reordered and wrong messages. Alternates between them in every round.
@@ -48,6 +50,10 @@ struct Args {
     /// with --only: sample the forwarder's stacks while it works, into this file, for `perf report`
     #[argh(option)]
     profile: Option<PathBuf>,
+    /// run each forwarder against real Apache Kafka, too, one node at the sink's port + 10, and say
+    /// whether it and the sink, then of one broker as well, count the same
+    #[argh(switch)]
+    kafka: bool,
     /// print JSON, every run included, in place of the table
     #[argh(switch)]
     json: bool,
@@ -68,20 +74,24 @@ fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Setup("--profile is of one forwarder: say which with --only".into()));
     }
     let stop = corndog_perf::stop::on_signals()?;
+    let mut entrants = entrants(args)?;
+    let mut sink = sink::Plan::at(args.sink_port);
+    if args.kafka {
+        entrants = agreement::twice(entrants, &Arc::new(start_kafka(args)?));
+        sink.brokers = 1;
+    }
     let plan = compare::Plan {
-        entrants: entrants(args)?,
+        entrants,
         rounds: args.rounds,
         port: args.port,
         profile: args.profile.clone(),
         environment: Vec::new(),
-        sink: sink::Plan::at(args.sink_port),
+        sink,
     };
     let tell =
         |round: usize, run: &compare::Run| eprintln!("round {}/{} {run}", round + 1, args.rounds);
     let runs = compare::run(&plan, &stop, &tell)?;
-    let own = Kind::Corndog.name();
-    let peers = summary::labels(&runs).into_iter().filter(|label| *label != own);
-    let ratios: Vec<_> = peers.map(|peer| (own.to_owned(), peer.to_owned())).collect();
+    let ratios = agreement::pairs(&runs);
     if args.json {
         println!("{}", summary::json(&runs, &ratios));
         return Ok(());
@@ -92,7 +102,17 @@ fn run(args: &Args) -> Result<(), Failure> {
             println!("{own}/{peer} CPU, per round: {ratio:.3}");
         }
     }
-    Ok(())
+    let (text, agree) = agreement::judge(&runs);
+    print!("{text}");
+    match agree {
+        true => Ok(()),
+        false => Err(Failure::Run("the sink and Kafka do not agree".into())),
+    }
+}
+
+fn start_kafka(args: &Args) -> Result<Kafka, Failure> {
+    let port = args.sink_port.checked_add(10);
+    Kafka::start(port.ok_or_else(|| Failure::Setup("--sink-port: choose a lower one".into()))?)
 }
 
 /// The peers first, in the first round.
@@ -111,7 +131,8 @@ fn entrants(args: &Args) -> Result<Vec<compare::Entrant>, Failure> {
         let is_slow = kind != Kind::Corndog && args.only.is_none();
         let messages = if is_slow { peer_messages(args, workload) } else { args.messages };
         let label = kind.name().to_owned();
-        Ok(compare::Entrant { label, installed: find(kind, args)?, workload, messages, idle: 0 })
+        let installed = find(kind, args)?;
+        Ok(compare::Entrant { label, installed, workload, messages, idle: 0, kafka: None })
     };
     kinds.into_iter().map(entrant).collect()
 }

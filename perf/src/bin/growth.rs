@@ -56,6 +56,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         workload: Workload::W3 { rules },
         messages: args.messages,
         idle: 0,
+        kafka: None,
     });
     let plan = compare::Plan {
         entrants: entrants.to_vec(),

@@ -77,6 +77,7 @@ fn plan(args: &Args) -> Result<compare::Plan, Failure> {
         workload,
         messages: args.messages,
         idle,
+        kafka: None,
     });
     let limit = (args.connections + OTHERS).to_string();
     let names = ["CORNDOG_LIMITS__CONNECTIONS", "CORNDOG_LIMITS__CONNECTIONS_PER_IP"];
