@@ -4,6 +4,7 @@
 //! exists as soon as it is named. Partitions lead round robin:
 //! `broker = (topic_index + partition) % broker_count`.
 
+use crate::answers::{api_versions, encode};
 use crate::faults::{Fault, Faults};
 use crate::ledger::Ledger;
 use crate::message;
@@ -11,39 +12,22 @@ use crate::partition::{Expected, Partition, Verdict};
 use crate::records::{Batch, Malformed};
 use crate::sink::Plan;
 use crate::workload::Audit;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest,
-    MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse,
+    ProduceRequest, ProduceResponse, TopicName,
 };
-use kafka_protocol::protocol::{
-    Decodable, Encodable, HeaderVersion, StrBytes, decode_request_header_from_buffer,
-};
+use kafka_protocol::protocol::{Decodable, StrBytes, decode_request_header_from_buffer};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-/// API keys with the versions that are announced.
-///
-/// Produce below 3 is not understood, but librdkafka takes a broker without Produce 0 or without
-/// Fetch for one that knows no record batches; Kafka 4 announces Produce 0 for the same reason.
-/// Without FindCoordinator it sends no LZ4. A producer asks neither that nor Fetch.
-/// Metadata stops before topic ids, Produce before its answers carry leaders.
-const API_VERSIONS: [(ApiKey, i16, i16); 6] = [
-    (ApiKey::Produce, 0, 9),
-    (ApiKey::Fetch, 4, 11),
-    (ApiKey::Metadata, 0, 9),
-    (ApiKey::FindCoordinator, 0, 0),
-    (ApiKey::ApiVersions, 0, 3),
-    (ApiKey::InitProducerId, 0, 4),
-];
 const HOST: &str = "127.0.0.1";
 
 /// The cluster that all brokers of a sink share.
@@ -319,44 +303,10 @@ impl Cluster {
     }
 }
 
-/// The versions that are served; a client that asks in a newer way is told in the oldest one.
-fn api_versions(header: &RequestHeader) -> Result<BytesMut, String> {
-    let keys = API_VERSIONS.iter().map(|(key, min, max)| {
-        ApiVersion::default()
-            .with_api_key(*key as i16)
-            .with_min_version(*min)
-            .with_max_version(*max)
-    });
-    let mut answer = ApiVersionsResponse::default().with_api_keys(keys.collect());
-    let mut version = header.request_api_version;
-    if !(0..=3).contains(&version) {
-        version = 0;
-        answer.error_code = ResponseError::UnsupportedVersion.code();
-    }
-    encode(header, version, &answer)
-}
-
-/// Length, header and body of an answer.
-fn encode<T: Encodable + HeaderVersion>(
-    header: &RequestHeader,
-    version: i16,
-    answer: &T,
-) -> Result<BytesMut, String> {
-    let mut bytes = BytesMut::with_capacity(512);
-    bytes.put_u32(0);
-    ResponseHeader::default()
-        .with_correlation_id(header.correlation_id)
-        .encode(&mut bytes, T::header_version(version))
-        .and_then(|()| answer.encode(&mut bytes, version))
-        .map_err(|error| format!("answer to API key {}: {error}", header.request_api_key))?;
-    let length = bytes.len() as u32 - 4;
-    bytes[..4].copy_from_slice(&length.to_be_bytes());
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client;
     use crate::codec::Codec;
     use crate::faults::Errors;
     use crate::records::tests::{batch, compressed};
@@ -365,24 +315,14 @@ mod tests {
     use kafka_protocol::protocol::Request;
 
     fn ask<R: Request>(cluster: &Cluster, broker: usize, version: i16, body: &R) -> R::Response {
-        let mut bytes = BytesMut::new();
-        RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(77)
-            .encode(&mut bytes, R::header_version(version))
-            .unwrap();
-        body.encode(&mut bytes, version).unwrap();
-        let answer = cluster.answer(broker, bytes.freeze()).unwrap().unwrap();
+        let request = client::encode(77, version, body).unwrap().freeze().slice(4..);
+        let answer = cluster.answer(broker, request).unwrap().unwrap();
         let is_late = R::KEY == ApiKey::Produce as i16;
         assert_eq!(answer.delay, if is_late { cluster.faults.delay } else { Duration::ZERO });
         let mut answer = answer.bytes.freeze();
         let length = answer.split_to(4);
         assert_eq!(u32::from_be_bytes(length[..].try_into().unwrap()) as usize, answer.len());
-        let header_version = R::Response::header_version(version);
-        let header = ResponseHeader::decode(&mut answer, header_version).unwrap();
-        assert_eq!(header.correlation_id, 77);
-        R::Response::decode(&mut answer, version).unwrap()
+        client::decode::<R>(77, version, answer).unwrap()
     }
 
     fn produce(cluster: &Cluster, broker: usize, partition: i32, records: Vec<u8>) -> (i16, i64) {

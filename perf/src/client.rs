@@ -55,7 +55,11 @@ impl Client {
 }
 
 /// Length, header and body of a request.
-fn encode<R: Request>(correlation_id: i32, version: i16, request: &R) -> Result<BytesMut, String> {
+pub(crate) fn encode<R: Request>(
+    correlation_id: i32,
+    version: i16,
+    request: &R,
+) -> Result<BytesMut, String> {
     let mut bytes = BytesMut::with_capacity(512);
     bytes.put_u32(0);
     RequestHeader::default()
@@ -71,7 +75,8 @@ fn encode<R: Request>(correlation_id: i32, version: i16, request: &R) -> Result<
     Ok(bytes)
 }
 
-fn decode<R: Request>(
+/// The answer to it, without its length.
+pub(crate) fn decode<R: Request>(
     correlation_id: i32,
     version: i16,
     mut answer: Bytes,
