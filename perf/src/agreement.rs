@@ -1,12 +1,15 @@
 //! Whether the sink and Apache Kafka say the same of a forwarder: the sink must not be kind.
 
-use crate::compare::{Entrant, Run};
+use crate::compare::{Entrant, Plan, Run};
 use crate::forwarder::Kind;
 use crate::kafka::Kafka;
 use crate::summary;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What a warm-up sends: Java compiles what it sees often.
+const WARM_MESSAGES: u64 = 1_000_000;
+const WARM_ROUNDS: usize = 2;
 /// Ends the labels of runs against Kafka.
 const SUFFIX: &str = "-kafka";
 
@@ -18,6 +21,17 @@ pub fn twice(entrants: Vec<Entrant>, kafka: &Arc<Kafka>) -> Vec<Entrant> {
         [entrant, other]
     };
     entrants.into_iter().flat_map(both).collect()
+}
+
+/// What makes Kafka as fast as it gets, before anything is measured.
+pub fn warm_up(plan: &Plan) -> Plan {
+    let at_kafka = plan.entrants.iter().rfind(|entrant| entrant.kafka.is_some());
+    let flat_out = |entrant: &Entrant| {
+        let messages = entrant.messages.min(WARM_MESSAGES);
+        Entrant { messages, rate: None, ..entrant.clone() }
+    };
+    let entrants = at_kafka.map(flat_out).into_iter().collect();
+    Plan { entrants, rounds: WARM_ROUNDS, profile: None, ..plan.clone() }
 }
 
 /// Whether a label is of runs against Kafka.

@@ -44,6 +44,8 @@ pub struct Entrant {
     pub workload: Workload,
     /// Messages per run.
     pub messages: u64,
+    /// Messages a second; `None`: flat out.
+    pub rate: Option<u64>,
     /// Connections beside the load that send nothing.
     pub idle: usize,
     /// Where it forwards to; `None`: into a sink.
@@ -226,7 +228,7 @@ fn load_until_delivered(
         connections: 4,
         first_connection: 0,
         messages: entrant.messages,
-        rate: None,
+        rate: entrant.rate,
         workload: entrant.workload,
         framing: Framing::Lf,
         seed: 1,

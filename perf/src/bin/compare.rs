@@ -32,6 +32,9 @@ struct Args {
     /// messages per run of a peer (default: as many; of w2 a quarter, of w3 a twentieth)
     #[argh(option)]
     peer_messages: Option<u64>,
+    /// messages a second; flat out if left out
+    #[argh(option)]
+    rate: Option<u64>,
     /// rounds (default 5); each runs every forwarder once
     #[argh(option, default = "5")]
     rounds: usize,
@@ -88,22 +91,26 @@ fn run(args: &Args) -> Result<(), Failure> {
         environment: Vec::new(),
         sink,
     };
+    if args.kafka {
+        eprintln!("warming Kafka up ...");
+        compare::run(&agreement::warm_up(&plan), &stop, &|_, _| ())?;
+    }
     let tell =
         |round: usize, run: &compare::Run| eprintln!("round {}/{} {run}", round + 1, args.rounds);
     let runs = compare::run(&plan, &stop, &tell)?;
     let ratios = agreement::pairs(&runs);
+    let (text, agree) = agreement::judge(&runs);
     if args.json {
         println!("{}", summary::json(&runs, &ratios));
-        return Ok(());
-    }
-    print!("{}", summary::table(&runs));
-    for (own, peer) in ratios {
-        if let Some(ratio) = summary::ratio(&runs, &own, &peer) {
-            println!("{own}/{peer} CPU, per round: {ratio:.3}");
+    } else {
+        print!("{}", summary::table(&runs));
+        for (own, peer) in ratios {
+            if let Some(ratio) = summary::ratio(&runs, &own, &peer) {
+                println!("{own}/{peer} CPU, per round: {ratio:.3}");
+            }
         }
+        print!("{text}");
     }
-    let (text, agree) = agreement::judge(&runs);
-    print!("{text}");
     match agree {
         true => Ok(()),
         false => Err(Failure::Run("the sink and Kafka do not agree".into())),
@@ -132,7 +139,8 @@ fn entrants(args: &Args) -> Result<Vec<compare::Entrant>, Failure> {
         let messages = if is_slow { peer_messages(args, workload) } else { args.messages };
         let label = kind.name().to_owned();
         let installed = find(kind, args)?;
-        Ok(compare::Entrant { label, installed, workload, messages, idle: 0, kafka: None })
+        let (rate, kafka) = (args.rate, None);
+        Ok(compare::Entrant { label, installed, workload, messages, rate, idle: 0, kafka })
     };
     kinds.into_iter().map(entrant).collect()
 }

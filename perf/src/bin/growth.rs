@@ -55,6 +55,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         installed: installed.clone(),
         workload: Workload::W3 { rules },
         messages: args.messages,
+        rate: None,
         idle: 0,
         kafka: None,
     });

@@ -76,6 +76,7 @@ fn plan(args: &Args) -> Result<compare::Plan, Failure> {
         installed: installed.clone(),
         workload,
         messages: args.messages,
+        rate: None,
         idle,
         kafka: None,
     });

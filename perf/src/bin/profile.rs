@@ -62,6 +62,7 @@ fn run(args: &Args) -> Result<(), Failure> {
                 installed: Kind::Corndog.find(&corndog)?,
                 workload,
                 messages: args.messages,
+                rate: None,
                 idle: 0,
                 kafka: None,
             }],
