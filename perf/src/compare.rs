@@ -262,10 +262,10 @@ fn watch(
             return Err(Failure::Run("stopped".into()));
         }
         running.check()?;
-        if destination.has(messages)? {
+        let now = destination.records()?;
+        if now >= messages && destination.has(messages) {
             return Ok(());
         }
-        let now = destination.records()?;
         if now > received {
             (received, progress) = (now, Instant::now());
         }
