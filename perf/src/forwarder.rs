@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 const START_TIME: Duration = Duration::from_secs(20);
 /// After SIGTERM; then it is killed.
 const STOP_TIME: Duration = Duration::from_secs(40);
-/// What `perf` copies of a stack is enough for all but a few of librdkafka's.
-const STACKS: &str = "--call-graph=dwarf,16384";
+/// `perf` copies 24 KiB of each stack: librdkafka has 16 in one frame, where it calls `sendmsg`.
+const STACKS: &str = "--call-graph=dwarf,24576";
 const TICK: Duration = Duration::from_millis(20);
 
 /// What can be compared.
@@ -193,7 +193,7 @@ impl Running {
         let mut command = Command::new("perf");
         // By the clock: virtual machines often have no cycle counter. Frames by debug information:
         // releases have no frame pointers, nor have the peers' packages.
-        command.args(["record", "--quiet", "--event=cpu-clock", "--freq=1999"]);
+        command.args(["record", "--quiet", "--event=cpu-clock", "--freq=997"]);
         command.arg(STACKS);
         command.arg("--pid").arg(self.child.id().to_string()).arg("--output").arg(file);
         let child =

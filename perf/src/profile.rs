@@ -89,7 +89,7 @@ impl Profile {
             return Err(broken(status.to_string()));
         }
         let profile = Self::parse(&String::from_utf8_lossy(&folded));
-        match profile.total() {
+        match profile.sample_count() {
             0 => Err(broken("nothing was sampled".into())),
             _ => Ok(profile),
         }
@@ -110,7 +110,7 @@ impl Profile {
 
     /// A kind's part of all samples.
     pub fn share(&self, kind: Kind) -> f64 {
-        self.count(kind) as f64 / self.total().max(1) as f64
+        self.count(kind) as f64 / self.sample_count().max(1) as f64
     }
 
     /// A kind's functions in which most samples were, and their parts of all samples. What the
@@ -122,7 +122,7 @@ impl Profile {
         }
         let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
         counts.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
-        let total = self.total().max(1) as f64;
+        let total = self.sample_count().max(1) as f64;
         let top = counts.into_iter().take(TOP_COUNT);
         top.map(|(function, count)| (function.to_owned(), count as f64 / total)).collect()
     }
@@ -174,7 +174,8 @@ impl Profile {
         self.stacks[kind as usize].iter().map(|(_, count)| count).sum()
     }
 
-    fn total(&self) -> u64 {
+    /// All samples: of a thousand or fewer the tenths of a percent say little.
+    pub fn sample_count(&self) -> u64 {
         Kind::ALL.into_iter().map(|kind| self.count(kind)).sum()
     }
 }
@@ -187,12 +188,17 @@ fn folder() -> Folder {
 
 /// The innermost function that is not the standard library's.
 fn payer(stack: &str) -> &str {
-    let is_std = |function: &str| {
-        let path = function.trim_start_matches(['<', '&', '[']);
-        ["core::", "alloc::", "std::"].iter().any(|start| path.starts_with(start))
-    };
     let innermost = stack.rsplit(';').next().unwrap_or(stack);
     stack.rsplit(';').find(|function| !is_std(function)).unwrap_or(innermost)
+}
+
+/// Whether it is in the standard library, or a method of a type without a path, such as `[u8]`.
+fn is_std(function: &str) -> bool {
+    let of_type = function.strip_prefix('<').and_then(|rest| rest.split([' ', '>']).next());
+    let path = of_type.unwrap_or(function);
+    let is_in = |start: &&str| path.trim_start_matches(['&', '[']).starts_with(*start);
+    ["core::", "alloc::", "std::"].iter().any(|start| is_in(&start))
+        || of_type.is_some_and(|path| !path.contains("::"))
 }
 
 /// Without marks, and cut; `(kernel)` before what is the kernel's.
@@ -218,7 +224,7 @@ mod tests {
         receiver_1;clone3;parse_[i];<core::slice::Iter<T> as Iterator>::next_[i] 5\n\
         producer;clone3;send 20\n\
         rdk:broker2;clone3;crc32c 15\n\
-        corndog;main;<a as b>::poll 5\n\
+        corndog;main;<a::b as c>::poll 5\n\
         nonsense\n";
 
     #[test]
@@ -231,6 +237,23 @@ mod tests {
     }
 
     #[test]
+    fn the_standard_library_is_on_its_callers_account() {
+        for function in [
+            "core::ptr::write",
+            "<alloc::vec::Vec<T> as core::ops::Deref>::deref",
+            "<[u8]>::is_ascii",
+            "<usize as core::slice::SliceIndex<[T]>>::index",
+            "<&std::net::TcpStream as Read>::read",
+        ] {
+            assert_eq!(payer(&format!("run;parse;{function}")), "parse");
+        }
+        for function in ["a::b", "<a::b<core::c> as core::d>::e", "memcpy", "[unknown]"] {
+            assert_eq!(payer(&format!("run;{function}")), function);
+        }
+        assert_eq!(payer("core::a;core::b"), "core::b");
+    }
+
+    #[test]
     fn table_and_page_name_every_kind() {
         let profile = Profile::parse(FOLDED);
         let table = profile.table();
@@ -240,7 +263,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         profile.draw(&folder, "a run").unwrap();
         let page = fs::read_to_string(folder.join("index.html")).unwrap();
-        assert!(page.contains("&lt;a as b>::poll"), "{page}");
+        assert!(page.contains("&lt;a::b as c>::poll"), "{page}");
         for kind in Kind::ALL {
             let svg = fs::read_to_string(folder.join(format!("{}.svg", kind.name()))).unwrap();
             assert!(svg.contains("<svg") && page.contains(kind.name()));

@@ -76,7 +76,8 @@ fn run(args: &Args) -> Result<(), Failure> {
         eprintln!("reading {} ...", samples.display());
         let profile = Profile::read(&samples)?;
         profile.draw(&folder, &format!("corndog, {}", workload.name()))?;
-        println!("{}{}", profile.table(), folder.join("index.html").display());
+        println!("{}{} samples", profile.table(), profile.sample_count());
+        println!("{}", folder.join("index.html").display());
     }
     Ok(())
 }
