@@ -197,7 +197,7 @@ fn is_std(function: &str) -> bool {
     let of_type = function.strip_prefix('<').and_then(|rest| rest.split([' ', '>']).next());
     let path = of_type.unwrap_or(function);
     let is_in = |start: &&str| path.trim_start_matches(['&', '[']).starts_with(*start);
-    ["core::", "alloc::", "std::"].iter().any(|start| is_in(&start))
+    ["core::", "alloc::", "std::"].iter().any(is_in)
         || of_type.is_some_and(|path| !path.contains("::"))
 }
 
