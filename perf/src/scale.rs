@@ -139,6 +139,8 @@ impl Dimension {
             messages,
             connections: None,
             environment: Vec::new(),
+            rate: None,
+            kafka: None,
         };
         let entrant = |value: usize| match self {
             Self::Rules => Entrant { workload: Workload::W3 { rules: value }, ..plain(value) },
