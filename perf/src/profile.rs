@@ -75,7 +75,9 @@ impl Profile {
     pub fn read(file: &Path) -> Result<Self, Failure> {
         let broken = |what: String| Failure::Run(format!("perf script: {what}"));
         let mut command = Command::new("timeout");
-        command.args([SCRIPT_SECONDS_MAX, "perf", "script", "--inline", "--input"]).arg(file);
+        // Without periods, by which the folder would weigh: a sample is one.
+        command.args([SCRIPT_SECONDS_MAX, "perf", "script", "--inline", "--fields=-period"]);
+        command.arg("--input").arg(file);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| broken(error.to_string()))?;
         let mut folded = Vec::new();
