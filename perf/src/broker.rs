@@ -4,42 +4,31 @@
 //! exists as soon as it is named. Partitions lead round robin:
 //! `broker = (topic_index + partition) % broker_count`.
 
+use crate::answers::{api_versions, encode};
+use crate::faults::{Fault, Faults};
 use crate::latencies::Latencies;
 use crate::ledger::Ledger;
 use crate::message;
 use crate::partition::{Expected, Partition, Verdict};
 use crate::records::{Batch, Malformed};
+use crate::sink::Plan;
 use crate::workload::Audit;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest,
-    MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse,
+    ProduceRequest, ProduceResponse, TopicName,
 };
-use kafka_protocol::protocol::{
-    Decodable, Encodable, HeaderVersion, StrBytes, decode_request_header_from_buffer,
-};
+use kafka_protocol::protocol::{Decodable, StrBytes, decode_request_header_from_buffer};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
-/// API keys with the versions that are announced.
-///
-/// Produce below 3 is not understood, but librdkafka takes a broker without Produce 0 or without
-/// Fetch for one that knows no record batches; Kafka 4 announces Produce 0 for the same reason.
-/// Metadata stops before topic ids, Produce before its answers carry leaders.
-const API_VERSIONS: [(ApiKey, i16, i16); 5] = [
-    (ApiKey::Produce, 0, 9),
-    (ApiKey::Fetch, 4, 11),
-    (ApiKey::Metadata, 0, 9),
-    (ApiKey::ApiVersions, 0, 3),
-    (ApiKey::InitProducerId, 0, 4),
-];
 const HOST: &str = "127.0.0.1";
 
 /// The cluster that all brokers of a sink share.
@@ -50,8 +39,20 @@ pub struct Cluster {
     partition_count: u16,
     check_crc: bool,
     audit: Option<Audit>,
+    faults: Faults,
     topics: RwLock<HashMap<StrBytes, Arc<Topic>>>,
     next_producer_id: AtomicI64,
+    /// Produce requests so far, at all brokers.
+    produce_count: AtomicU64,
+}
+
+/// What is sent back.
+#[derive(Debug)]
+pub struct Answer {
+    /// With its length in front.
+    pub bytes: BytesMut,
+    /// How long it is held back.
+    pub delay: Duration,
 }
 
 struct Topic {
@@ -61,29 +62,25 @@ struct Topic {
 }
 
 impl Cluster {
-    /// A cluster whose broker k (from 1) listens on `ports[k - 1]`.
-    pub fn new(
-        ports: Vec<u16>,
-        partition_count: u16,
-        check_crc: bool,
-        audit: Option<Audit>,
-    ) -> Self {
+    /// The cluster of a plan; its broker k (from 1) listens on `ports[k - 1]`.
+    pub fn new(ports: Vec<u16>, plan: &Plan) -> Self {
         Self {
             ledger: Ledger::default(),
             ports,
-            partition_count,
-            check_crc,
-            audit,
+            partition_count: plan.partitions,
+            check_crc: plan.check_crc,
+            audit: plan.audit,
+            faults: plan.faults.clone(),
             topics: RwLock::default(),
             next_producer_id: AtomicI64::new(1),
+            produce_count: AtomicU64::new(0),
         }
     }
 
     /// Answers one request (without its length); `Ok(None)` where no answer is wanted (acks = 0).
     ///
-    /// Shape:  the answer has its length in front.
     /// Errors: a sentence; the connection is beyond repair.
-    pub fn answer(&self, broker: usize, mut request: Bytes) -> Result<Option<BytesMut>, String> {
+    pub fn answer(&self, broker: usize, mut request: Bytes) -> Result<Option<Answer>, String> {
         if request.len() < 8 {
             return Err(format!("a request of {} bytes is too short", request.len()));
         }
@@ -92,7 +89,8 @@ impl Cluster {
             .map_err(|error| format!("request header with API key {key}: {error}"))?;
         let version = header.request_api_version;
         let refuse = |error| format!("API key {key} version {version}: {error}");
-        match ApiKey::try_from(key) {
+        let mut delay = Duration::ZERO;
+        let bytes = match ApiKey::try_from(key) {
             Ok(ApiKey::ApiVersions) => api_versions(&header),
             Ok(ApiKey::Metadata) => {
                 let asked = MetadataRequest::decode(&mut request, version).map_err(refuse)?;
@@ -110,11 +108,12 @@ impl Cluster {
                 if produce.acks == 0 {
                     return Ok(None);
                 }
+                delay = self.faults.delay;
                 encode(&header, version, &answer)
             }
             _ => Err(format!("API key {key} is not served: this sink takes producers only")),
-        }
-        .map(Some)
+        }?;
+        Ok(Some(Answer { bytes, delay }))
     }
 
     /// Records taken so far, by topic, in the order of their names.
@@ -205,11 +204,15 @@ impl Cluster {
     }
 
     fn produce(&self, broker: usize, request: &ProduceRequest) -> ProduceResponse {
+        let fault = self.faults.errors.of(self.produce_count.fetch_add(1, Relaxed));
         let responses = request.topic_data.iter().map(|data| {
             let topic = self.topic(&data.name.0);
             let partitions = data.partition_data.iter().map(|partition| {
                 let records = partition.records.as_deref().unwrap_or_default();
-                let outcome = self.append(broker, &topic, partition.index, records);
+                let outcome = match fault {
+                    None => self.append(broker, &topic, partition.index, records),
+                    Some(fault) => self.fail(fault, broker, &topic, partition.index, records),
+                };
                 let (code, offset) = match outcome {
                     Ok(offset) => (0, offset),
                     Err(error) => (error.code(), -1),
@@ -224,6 +227,23 @@ impl Cluster {
                 .with_partition_responses(partitions.collect())
         });
         ProduceResponse::default().with_responses(responses.collect())
+    }
+
+    /// Answers the batches for one partition with an error, whatever becomes of them.
+    fn fail(
+        &self,
+        fault: Fault,
+        broker: usize,
+        topic: &Topic,
+        index: i32,
+        records: &[u8],
+    ) -> Result<i64, ResponseError> {
+        self.ledger.batches.failed.fetch_add(1, Relaxed);
+        if fault.is_taken {
+            // What is wrong by itself is told as that.
+            self.append(broker, topic, index, records)?;
+        }
+        Err(fault.error)
     }
 
     /// Takes the batches for one partition; the first one's offset.
@@ -250,6 +270,14 @@ impl Cluster {
         while !rest.is_empty() {
             let parsed = Batch::parse(rest, self.check_crc);
             let (batch, next) = parsed.map_err(|error| self.refuse(error))?;
+            let plain = batch.decompress().map_err(|error| self.refuse(error))?;
+            let batch = match &plain {
+                Some(plain) => {
+                    counts.compressed.fetch_add(1, Relaxed);
+                    batch.with_records(plain)
+                }
+                None => batch,
+            };
             let taken = partition.take(&batch, &topic.expected, &self.ledger);
             let offset = self.judge(taken.map_err(|error| self.refuse(error))?)?;
             first = first.or(Some(offset));
@@ -276,78 +304,37 @@ impl Cluster {
     }
 
     fn refuse(&self, error: Malformed) -> ResponseError {
-        let counts = &self.ledger.batches;
-        let (counter, answer): (&AtomicU64, _) = match error {
-            Malformed::Compressed(_) => {
-                (&counts.compressed, ResponseError::UnsupportedCompressionType)
+        self.ledger.batches.refused.fetch_add(1, Relaxed);
+        match error {
+            Malformed::Codec(_) => ResponseError::UnsupportedCompressionType,
+            Malformed::Magic(_) => ResponseError::UnsupportedForMessageFormat,
+            Malformed::Shape | Malformed::Crc | Malformed::Compressed => {
+                ResponseError::CorruptMessage
             }
-            Malformed::Magic(_) => (&counts.refused, ResponseError::UnsupportedForMessageFormat),
-            Malformed::Shape | Malformed::Crc => (&counts.refused, ResponseError::CorruptMessage),
-        };
-        counter.fetch_add(1, Relaxed);
-        answer
+        }
     }
-}
-
-/// The versions that are served; a client that asks in a newer way is told in the oldest one.
-fn api_versions(header: &RequestHeader) -> Result<BytesMut, String> {
-    let keys = API_VERSIONS.iter().map(|(key, min, max)| {
-        ApiVersion::default()
-            .with_api_key(*key as i16)
-            .with_min_version(*min)
-            .with_max_version(*max)
-    });
-    let mut answer = ApiVersionsResponse::default().with_api_keys(keys.collect());
-    let mut version = header.request_api_version;
-    if !(0..=3).contains(&version) {
-        version = 0;
-        answer.error_code = ResponseError::UnsupportedVersion.code();
-    }
-    encode(header, version, &answer)
-}
-
-/// Length, header and body of an answer.
-fn encode<T: Encodable + HeaderVersion>(
-    header: &RequestHeader,
-    version: i16,
-    answer: &T,
-) -> Result<BytesMut, String> {
-    let mut bytes = BytesMut::with_capacity(512);
-    bytes.put_u32(0);
-    ResponseHeader::default()
-        .with_correlation_id(header.correlation_id)
-        .encode(&mut bytes, T::header_version(version))
-        .and_then(|()| answer.encode(&mut bytes, version))
-        .map_err(|error| format!("answer to API key {}: {error}", header.request_api_key))?;
-    let length = bytes.len() as u32 - 4;
-    bytes[..4].copy_from_slice(&length.to_be_bytes());
-    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::tests::batch;
+    use crate::client;
+    use crate::codec::Codec;
+    use crate::faults::Errors;
+    use crate::records::tests::{batch, compressed};
     use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
     use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
     use kafka_protocol::protocol::Request;
 
     fn ask<R: Request>(cluster: &Cluster, broker: usize, version: i16, body: &R) -> R::Response {
-        let mut bytes = BytesMut::new();
-        RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(77)
-            .encode(&mut bytes, R::header_version(version))
-            .unwrap();
-        body.encode(&mut bytes, version).unwrap();
-        let mut answer = cluster.answer(broker, bytes.freeze()).unwrap().unwrap().freeze();
+        let request = client::encode(77, version, body).unwrap().freeze().slice(4..);
+        let answer = cluster.answer(broker, request).unwrap().unwrap();
+        let is_late = R::KEY == ApiKey::Produce as i16;
+        assert_eq!(answer.delay, if is_late { cluster.faults.delay } else { Duration::ZERO });
+        let mut answer = answer.bytes.freeze();
         let length = answer.split_to(4);
         assert_eq!(u32::from_be_bytes(length[..].try_into().unwrap()) as usize, answer.len());
-        let header_version = R::Response::header_version(version);
-        let header = ResponseHeader::decode(&mut answer, header_version).unwrap();
-        assert_eq!(header.correlation_id, 77);
-        R::Response::decode(&mut answer, version).unwrap()
+        client::decode::<R>(77, version, answer).unwrap()
     }
 
     fn produce(cluster: &Cluster, broker: usize, partition: i32, records: Vec<u8>) -> (i16, i64) {
@@ -365,7 +352,7 @@ mod tests {
 
     #[test]
     fn any_topic_exists_and_its_leaders_go_round() {
-        let cluster = Cluster::new(vec![9001, 9002, 9003], 8, false, None);
+        let cluster = Cluster::new(vec![9001, 9002, 9003], &Plan::at(9001));
         let name = TopicName(StrBytes::from_static_str("logs"));
         let topic = MetadataRequestTopic::default().with_name(Some(name));
         let request = MetadataRequest::default().with_topics(Some(vec![topic]));
@@ -380,7 +367,8 @@ mod tests {
 
     #[test]
     fn produce_is_answered_with_offsets_or_the_right_error() {
-        let cluster = Cluster::new(vec![9001, 9002, 9003], 8, true, None);
+        let plan = Plan { check_crc: true, ..Plan::at(9001) };
+        let cluster = Cluster::new(vec![9001, 9002, 9003], &plan);
         let good = |sequence| batch((1, 0, sequence), &[b"one", b"two"]);
         assert_eq!(produce(&cluster, 0, 3, good(0)), (0, 0));
         assert_eq!(produce(&cluster, 0, 3, good(2)), (0, 2));
@@ -390,19 +378,34 @@ mod tests {
         assert_eq!(produce(&cluster, 0, 3, good(6)), out_of_order);
         assert_eq!(produce(&cluster, 1, 3, good(4)), code(ResponseError::NotLeaderOrFollower));
         assert_eq!(produce(&cluster, 0, 8, good(4)), code(ResponseError::UnknownTopicOrPartition));
-        let mut compressed = good(4);
-        compressed[22] = 1;
-        let refused = code(ResponseError::UnsupportedCompressionType);
-        assert_eq!(produce(&cluster, 0, 3, compressed), refused);
+        assert_eq!(produce(&cluster, 0, 3, compressed(&good(4), Codec::Zstd)), (0, 4));
         let counts = &cluster.ledger.batches;
         assert_eq!(counts.repeated.load(Relaxed), 1);
         assert_eq!(counts.compressed.load(Relaxed), 1);
-        assert_eq!(cluster.ledger.counts().corrupt, 4);
+        assert_eq!(cluster.ledger.counts().corrupt, 6);
+    }
+
+    #[test]
+    fn errors_of_the_pattern_take_the_batch_or_not_and_answers_are_late() {
+        let delay = Duration::from_millis(7);
+        let errors = "1/4:NOT_ENOUGH_REPLICAS,1/3:REQUEST_TIMED_OUT";
+        let faults = Faults { delay, errors: Errors::parse(errors).unwrap() };
+        let cluster = Cluster::new(vec![9001], &Plan { faults, ..Plan::at(9001) });
+        let good = |sequence| batch((1, 0, sequence), &[b"one", b"two"]);
+        let code = |error: ResponseError| (error.code(), -1);
+        assert_eq!(produce(&cluster, 0, 3, good(0)), (0, 0));
+        assert_eq!(produce(&cluster, 0, 3, good(2)), (0, 2));
+        assert_eq!(produce(&cluster, 0, 3, good(4)), code(ResponseError::RequestTimedOut));
+        assert_eq!(produce(&cluster, 0, 3, good(6)), code(ResponseError::NotEnoughReplicas));
+        assert_eq!(produce(&cluster, 0, 3, good(4)), (0, 4));
+        let counts = &cluster.ledger.batches;
+        let counts = [&counts.taken, &counts.repeated, &counts.failed].map(|c| c.load(Relaxed));
+        assert_eq!(counts, [3, 1, 2]);
     }
 
     #[test]
     fn other_requests_are_refused_by_name() {
-        let cluster = Cluster::new(vec![9001], 1, false, None);
+        let cluster = Cluster::new(vec![9001], &Plan::at(9001));
         assert!(cluster.answer(0, Bytes::from_static(&[0; 4])).is_err());
         let fetch = [0, 1, 0, 4, 0, 0, 0, 1, 0xff, 0xff];
         let sentence = cluster.answer(0, Bytes::copy_from_slice(&fetch)).unwrap_err();

@@ -7,20 +7,23 @@
 //! The order within a round alternates, so that a drift of the machine meets all alike. Figures of
 //! one round belong together: a ratio is taken per round, then its median.
 
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::fleet::{Fleet, Sent};
 use crate::forwarder::{self, Installed, Place, Profile, Running};
-use crate::ledger::Ledger;
+use crate::kafka::Kafka;
 use crate::load;
 use crate::message::Framing;
+use crate::pace::{Pace, Spread};
 use crate::progress::Progress;
-use crate::sink::{self, Sink};
+use crate::sink;
 use crate::wire::{self, Dial};
 use crate::workload::Workload;
 use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,6 +34,10 @@ pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(500);
 /// A run without a new record for this long is over.
 const STALL_TIME: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(20);
+/// Of a load that is no fleet.
+const LOAD_CONNECTIONS: u16 = 4;
+/// Between two writes of a connection at a rate: they are to cost what they cost flat out, about.
+const RATE_STEP: Duration = Duration::from_millis(1);
 
 /// One line of a table: a forwarder, and what it has to forward.
 #[derive(Debug, Clone)]
@@ -49,6 +56,10 @@ pub struct Entrant {
     pub connections: Option<u16>,
     /// Variables that the forwarder reads over its configuration.
     pub environment: Vec<(&'static str, String)>,
+    /// Messages a second, but for those of a fleet; `None`: flat out.
+    pub rate: Option<u64>,
+    /// Where it forwards to; `None`: into a sink.
+    pub kafka: Option<Arc<Kafka>>,
 }
 
 /// What to compare, and how.
@@ -101,7 +112,7 @@ pub struct Run {
     pub records_per_batch: f64,
     /// The generator's CPU, nanoseconds per message.
     pub load_ns: f64,
-    /// The sink's CPU, nanoseconds per record.
+    /// The sink's CPU, or all of Kafka's, nanoseconds per record.
     pub sink_ns: f64,
 }
 
@@ -133,7 +144,7 @@ impl Plan {
     }
 
     /// Errors: `Failure::Setup` says what is wrong, missing or in use, before anything runs.
-    fn check(&self) -> Result<(), Failure> {
+    pub fn check(&self) -> Result<(), Failure> {
         if self.rounds == 0 || self.entrants.iter().any(|entrant| entrant.messages == 0) {
             return Err(Failure::Setup("a round and a message are needed at least".into()));
         }
@@ -178,9 +189,9 @@ fn run_one(
     scratch: &Scratch,
     stop: &AtomicBool,
 ) -> Result<Run, Failure> {
-    let audit = entrant.workload.audit();
-    let sink = Sink::start(&sink::Plan { audit, ..plan.sink.clone() })?;
-    let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, plan.sink.port));
+    let workload = entrant.workload;
+    let mut destination = Destination::start(entrant.kafka.as_deref(), &plan.sink, workload)?;
+    let bootstrap = destination.bootstrap();
     let folder = scratch.folder(entrant.installed.kind.name())?;
     let environment = &entrant.environment;
     let place = Place { folder: &folder, port: plan.port, bootstrap, environment };
@@ -197,7 +208,7 @@ fn run_one(
     let mut fleet = entrant.connections.map(open).transpose()?;
     let profile = plan.profile.as_deref().map(|file| running.profile(file)).transpose()?;
     let cpu_before = running.cpu()?;
-    let scene = Scene { port: plan.port, dial: &dial, entrant, ledger: sink.ledger(), stop };
+    let scene = Scene { port: plan.port, dial: &dial, entrant, destination: &destination, stop };
     let load = scene.load_until_delivered(fleet.as_mut(), &mut running)?;
     thread::sleep(SETTLE_TIME);
     let cpu = running.cpu()?.saturating_sub(cpu_before);
@@ -206,10 +217,12 @@ fn run_one(
     fleet.map(Fleet::leave).transpose()?;
     running.stop()?;
     // Read after the stop: whatever came late is in.
-    let ledger = sink.ledger();
+    destination.read(workload)?;
+    let ledger = destination.ledger();
     let counts = ledger.counts();
     let batches = ledger.batches.taken.load(Relaxed);
-    let seconds = ledger.last_record().map_or(0.0, |last| (last - load.started).as_secs_f64());
+    let last_record = destination.last_record();
+    let seconds = last_record.map_or(0.0, |last| (last - load.started).as_secs_f64());
     let sent = load.by_connection.iter().map(|(_, count)| count).sum();
     let lost = ledger.lost(load.by_connection.iter().copied());
     let per_message = |time: Duration, count: u64| time.as_nanos() as f64 / count.max(1) as f64;
@@ -224,13 +237,13 @@ fn run_one(
         corrupt: counts.corrupt,
         misrouted: counts.misrouted,
         misshapen: counts.misshapen,
-        by_topic: sink.by_topic(),
+        by_topic: destination.by_topic(),
         cpu_per_million: per_message(cpu, sent) / 1e3,
         messages_per_second: counts.unique as f64 / seconds.max(1e-9),
         memory_peak_mib: memory_peak as f64 / f64::from(1 << 20),
         records_per_batch: counts.received as f64 / batches.max(1) as f64,
         load_ns: per_message(load.cpu, sent),
-        sink_ns: per_message(sink.stop(), counts.received),
+        sink_ns: per_message(destination.stop()?, counts.received),
     })
 }
 
@@ -239,7 +252,7 @@ struct Scene<'a> {
     port: u16,
     dial: &'a Dial,
     entrant: &'a Entrant,
-    ledger: &'a Ledger,
+    destination: &'a Destination<'a>,
     stop: &'a AtomicBool,
 }
 
@@ -253,7 +266,7 @@ impl Scene<'_> {
         let load_stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let load = scope.spawn(|| self.send(fleet, &load_stop));
-            let watched = watch(self.entrant.messages, running, self.ledger, self.stop);
+            let watched = watch(self.entrant.messages, running, self.destination, self.stop);
             // In the good case it has ended; else this lets it go.
             load_stop.store(true, Relaxed);
             let sent = load.join().map_err(|_| Failure::Run("the load panicked".into()))?;
@@ -263,17 +276,20 @@ impl Scene<'_> {
 
     /// Sends everything, or until `load_stop`.
     fn send(&self, fleet: Option<&mut Fleet>, load_stop: &AtomicBool) -> Result<Sent, Failure> {
-        let Entrant { workload, messages, .. } = *self.entrant;
+        let Entrant { workload, messages, rate, .. } = *self.entrant;
         if let Some(fleet) = fleet {
-            return fleet.send(workload, messages, load_stop, &|| self.ledger.received());
+            // Why it cannot be asked is told to the one who watches.
+            let arrived = || self.destination.records().unwrap_or(0);
+            return fleet.send(workload, messages, load_stop, &arrived);
         }
+        let pace = rate.map(|rate| Pace { rate, spread: Spread::Constant, step: RATE_STEP });
         let plan = load::Plan {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
             dial: self.dial.clone(),
-            connections: 4,
+            connections: LOAD_CONNECTIONS,
             first_connection: 0,
             messages,
-            pace: None,
+            pace,
             source: workload.into(),
             framing: Framing::Lf,
             seed: 1,
@@ -291,7 +307,7 @@ impl Scene<'_> {
 pub(crate) fn watch(
     messages: u64,
     running: &mut Running,
-    ledger: &Ledger,
+    destination: &Destination<'_>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let mut received = 0;
@@ -301,8 +317,8 @@ pub(crate) fn watch(
             return Err(Failure::Stopped);
         }
         running.check()?;
-        let now = ledger.received();
-        if now >= messages && ledger.counts().unique >= messages {
+        let now = destination.records()?;
+        if now >= messages && destination.has(messages) {
             return Ok(());
         }
         if now > received {

@@ -1,5 +1,6 @@
 //! What a comparison showed, as a report and as JSON: a section for each workload.
 
+use crate::agreement;
 use crate::canvas::Color;
 use crate::compare::Run;
 use crate::failure::Failure;
@@ -19,16 +20,6 @@ const FIGURES: [Figure; 3] = [
     ("Memory", "MiB at the peak: less is better", |run| run.memory_peak_mib),
 ];
 
-/// corndog and each of the others that ran in this group.
-pub fn pairs(runs: &[Run]) -> Vec<(String, String)> {
-    let (own, labels) = (Kind::Corndog.name(), summary::labels(runs));
-    if !labels.contains(&own) {
-        return Vec::new();
-    }
-    let peers = labels.into_iter().filter(|label| *label != own);
-    peers.map(|peer| (own.to_owned(), peer.to_owned())).collect()
-}
-
 /// All groups, each below its name if there are several.
 pub fn text(runs: &[Run]) -> String {
     let groups = groups(runs);
@@ -47,7 +38,7 @@ fn groups(runs: &[Run]) -> Vec<(&str, Vec<Run>)> {
 }
 
 fn group_text(runs: &[Run]) -> String {
-    let lines = summary::notes(runs).into_iter().chain(ratio_lines(runs));
+    let lines = summary::notes(runs).into_iter().chain(lines(runs));
     let lines: String = lines.map(|line| line + "\n").collect();
     summary::table(runs).text() + &lines
 }
@@ -55,13 +46,18 @@ fn group_text(runs: &[Run]) -> String {
 /// All groups with the machine's facts, every run included.
 pub fn json(runs: &[Run], facts: &Facts) -> Value {
     let groups = groups(runs).into_iter();
-    let groups =
-        groups.map(|(group, runs)| (group.to_owned(), summary::json(&runs, &pairs(&runs))));
+    let groups = groups
+        .map(|(group, runs)| (group.to_owned(), summary::json(&runs, &agreement::pairs(&runs))));
     json!({
         "command": report::command_line(),
         "machine": facts.json(),
         "workloads": groups.collect::<serde_json::Map<String, Value>>(),
     })
+}
+
+/// Whether the sink and Kafka agree in every group.
+pub fn agree(runs: &[Run]) -> bool {
+    summary::groups(runs).iter().all(|(_, runs)| agreement::judge(runs).1)
 }
 
 /// All groups as a report.
@@ -73,8 +69,8 @@ pub fn report(runs: &[Run], facts: &Facts) -> Result<Report, Failure> {
     Ok(Report {
         title: "What corndog costs, beside its peers".to_owned(),
         lead: "Each forwarder takes the same messages over TCP, and has them acknowledged by the same \
-               sink in place of Kafka. They take turns; figures are the median over the rounds, with \
-               the least and the greatest."
+               sink in place of Kafka, or by Apache Kafka where their names say so. They take turns; \
+               figures are the median over the rounds, with the least and the greatest."
             .to_owned(),
         command: report::command_line(),
         facts: facts.0.clone(),
@@ -82,9 +78,12 @@ pub fn report(runs: &[Run], facts: &Facts) -> Result<Report, Failure> {
     })
 }
 
-/// corndog's CPU by each peer's, of all groups; `None` without peers.
+/// corndog's CPU by each peer's at the sink, of all groups; `None` without peers.
 fn overview(groups: &[(&str, Vec<Run>)]) -> Result<Option<Section>, Failure> {
     let bar = |group: &str, runs: &[Run], (own, peer): &(String, String)| {
+        if own != Kind::Corndog.name() {
+            return None;
+        }
         let value = summary::ratio(runs, own, peer)?;
         let name = format!("{}, by {peer}", group.to_uppercase());
         Some(Bar { name, value, color: Color::First })
@@ -92,7 +91,8 @@ fn overview(groups: &[(&str, Vec<Run>)]) -> Result<Option<Section>, Failure> {
     let bars: Vec<Bar> = groups
         .iter()
         .flat_map(|(group, runs)| {
-            pairs(runs).iter().filter_map(|pair| bar(group, runs, pair)).collect::<Vec<_>>()
+            let pairs = agreement::pairs(runs);
+            pairs.iter().filter_map(|pair| bar(group, runs, pair)).collect::<Vec<_>>()
         })
         .collect();
     if bars.is_empty() {
@@ -113,7 +113,7 @@ fn section(group: &str, runs: &[Run]) -> Result<Section, Failure> {
         FIGURES.iter().map(|figure| chart(runs, figure)).collect();
     Ok(Section {
         title: format!("{}: {}", group.to_uppercase(), about(group)),
-        text: ratio_lines(runs),
+        text: lines(runs),
         charts: charts?,
         tables: vec![summary::table(runs)],
         notes: summary::notes(runs),
@@ -131,16 +131,18 @@ fn chart(runs: &[Run], (title, unit, figure): &Figure) -> Result<String, Failure
 
 /// A forwarder has the same colour everywhere.
 fn color(label: &str) -> Color {
-    let index = Kind::ALL.iter().position(|kind| kind.name() == label);
+    let index = Kind::ALL.iter().position(|kind| kind.name() == agreement::forwarder(label));
     index.map_or(Color::Faint, Color::of_series)
 }
 
-fn ratio_lines(runs: &[Run]) -> Vec<String> {
+/// The ratios, and whether the sink and Kafka agree, where runs were at both.
+fn lines(runs: &[Run]) -> Vec<String> {
     let line = |(own, peer): &(String, String)| {
         let ratio = summary::ratio(runs, own, peer)?;
         Some(format!("{own}/{peer} CPU, per round: {ratio:.3}"))
     };
-    pairs(runs).iter().filter_map(line).collect()
+    let ratios: Vec<String> = agreement::pairs(runs).iter().filter_map(line).collect();
+    [ratios, agreement::judge(runs).0].concat()
 }
 
 fn about(group: &str) -> &'static str {
@@ -185,7 +187,7 @@ mod tests {
     #[test]
     fn one_forwarder_alone_has_no_ratio() {
         let runs = [sample("rsyslog", 4.0)];
-        assert!(pairs(&runs).is_empty());
+        assert!(agreement::pairs(&runs).is_empty());
         assert!(text(&runs).contains("4.000"));
         assert_eq!(report(&runs, &Facts::default()).unwrap().sections.len(), 1);
     }

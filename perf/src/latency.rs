@@ -10,14 +10,16 @@
 
 use crate::clock;
 use crate::compare::{self, SETTLE_TIME, Scratch};
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::forwarder::{self, Installed, Place, Running};
 use crate::latencies::Latencies;
+use crate::ledger::Ledger;
 use crate::load;
 use crate::message::Framing;
 use crate::pace::{Pace, Spread};
 use crate::progress::Progress;
-use crate::sink::{self, Sink};
+use crate::sink;
 use crate::source::Source;
 use crate::wire::Dial;
 use crate::workload::Workload;
@@ -244,22 +246,23 @@ fn run_one(
     scratch: &Scratch,
     stop: &AtomicBool,
 ) -> Result<(Run, Result<(), Failure>), Failure> {
-    let sink = Sink::start(&plan.sink)?;
-    let bootstrap = SocketAddr::from((Ipv4Addr::LOCALHOST, plan.sink.port));
+    let workload = Plan::workload()?;
+    let destination = Destination::start(None, &plan.sink, workload)?;
+    let (ledger, bootstrap) = (destination.ledger(), destination.bootstrap());
     let folder = scratch.folder(&entrant.label)?;
     let fill = |value: &str| value.replace("@BOOTSTRAP@", &bootstrap.to_string());
     let environment: Vec<_> =
         entrant.environment.iter().map(|(name, value)| (*name, fill(value))).collect();
     let place = Place { folder: &folder, port: plan.port, bootstrap, environment: &environment };
-    let mut running = entrant.installed.start(Plan::workload()?, &place)?;
+    let mut running = entrant.installed.start(workload, &place)?;
     thread::sleep(SETTLE_TIME);
     let load = plan.load(demand)?;
-    let (report, counted) = send(plan, &load, &mut running, &sink, stop)?;
-    compare::watch(report.sent(), &mut running, sink.ledger(), stop)?;
+    let (report, counted) = send(plan, &load, &mut running, ledger, stop)?;
+    compare::watch(report.sent(), &mut running, &destination, stop)?;
     running.stop()?;
     // Read after the stop: whatever came late is in.
-    let (counts, lost) = (sink.ledger().counts(), sink.ledger().lost(report.sent_by_connection()));
-    let latencies = sink.latencies();
+    let (counts, lost) = (ledger.counts(), ledger.lost(report.sent_by_connection()));
+    let latencies = destination.latencies();
     let cores = |time: Duration, of: Duration| time.as_secs_f64() / of.as_secs_f64().max(1e-9);
     let run = Run {
         demand,
@@ -270,7 +273,7 @@ fn run_one(
         per_second: counted.records as f64 / counted.time.as_secs_f64().max(1e-9),
         cores: cores(counted.cpu, counted.time),
         load_cores: cores(report.cpu(), report.elapsed),
-        sink_cores: cores(sink.stop(), report.elapsed),
+        sink_cores: cores(destination.stop()?, report.elapsed),
         sent: report.sent(),
         lost,
         wrong: counts.duplicated + counts.corrupt + counts.misrouted,
@@ -296,12 +299,11 @@ fn send(
     plan: &Plan,
     load_plan: &load::Plan,
     running: &mut Running,
-    sink: &Sink,
+    ledger: &Ledger,
     stop: &AtomicBool,
 ) -> Result<(load::Report, Counted), Failure> {
     let nanos = |time: Duration| time.as_nanos() as u64;
     let (load_stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-    let ledger = sink.ledger();
     let from = clock::now() + nanos(plan.warm);
     ledger.time_from(from);
     let until = from + nanos(plan.length);
@@ -372,7 +374,7 @@ mod tests {
             step: None,
             late_most: Duration::from_millis(5),
             port: 9,
-            sink: sink::Plan { port: 9, brokers: 1, partitions: 1, check_crc: false, audit: None },
+            sink: sink::Plan::at(9),
         }
     }
 

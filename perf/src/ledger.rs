@@ -65,10 +65,12 @@ pub struct BatchCounts {
     pub repeated: AtomicU64,
     /// Sequence numbers or epochs that do not follow: refused.
     pub out_of_sequence: AtomicU64,
-    /// Compressed: refused.
+    /// Compressed: taken, once they are decompressed.
     pub compressed: AtomicU64,
     /// Malformed, for a wrong partition, or of an old format: refused.
     pub refused: AtomicU64,
+    /// Answered with an error on purpose, taken or not.
+    pub failed: AtomicU64,
 }
 
 /// What has arrived so far.

@@ -10,8 +10,11 @@
 //! - [`workload`]: what the messages say, and what the rules have to make of them; pure
 //! - [`source`]: all that a load can send; [`mix`]: messages as files say them; pure
 //! - [`load`]: sends such messages, flat out or at a [`pace`], by the [`clock`]
-//! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests, [`records`] walks record
-//!   batches, [`partition`] keeps sequences and order, [`ledger`] counts
+//! - [`sink`]: brokers on consecutive ports; [`broker`] answers requests ([`answers`] are their
+//!   bytes), [`records`] walks record batches, [`codec`] decompresses them, [`partition`] keeps
+//!   sequences and order, [`ledger`] counts; [`faults`]: what a sink does wrong on purpose
+//! - [`kafka`]: Apache Kafka in place of the sink, asked by a [`client`]; [`destination`]: one of
+//!   the two; [`agreement`]: whether both say the same
 //! - [`forwarder`]: starts and stops the processes that are measured, on their [`configs`]
 //! - [`compare`]: rounds that alternate between forwarders, with their [`progress`]; [`summary`]:
 //!   their figures, [`comparison`]: these as a report
@@ -22,6 +25,7 @@
 //! - [`watching`]: what corndog's [`status`] server says, and what its [`abusers`] cost
 //! - [`report`]: figures as one HTML file, with each [`table`], charts ([`plot`], over an [`axis`], on a [`canvas`])
 //!   and facts about the [`machine`]
+//! - [`profile`]: where a run's CPU time went, by kind of thread
 //! - [`stop`]: the signals that end them
 //! - [`latencies`]: how long messages took, as a histogram; [`random`]: what is drawn
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
@@ -30,22 +34,29 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod abusers;
+pub mod agreement;
+pub mod answers;
 pub mod arrivals;
 pub mod axis;
 pub mod broker;
 pub mod canvas;
+pub mod client;
 pub mod clock;
+pub mod codec;
 pub mod compare;
 pub mod comparison;
 pub mod configs;
 pub mod cpu;
 pub mod curves;
+pub mod destination;
 pub mod failure;
 pub mod fairness;
+pub mod faults;
 pub mod fleet;
 pub mod forwarder;
 pub mod growth;
 pub mod hex;
+pub mod kafka;
 pub mod latencies;
 pub mod latency;
 pub mod ledger;
@@ -56,6 +67,7 @@ pub mod mix;
 pub mod pace;
 pub mod partition;
 pub mod plot;
+pub mod profile;
 pub mod progress;
 pub mod random;
 pub mod records;

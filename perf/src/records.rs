@@ -10,6 +10,8 @@
 //!
 //! Integers are big-endian, varints zigzag. Headers are skipped by the record's length.
 
+use crate::codec::Codec;
+
 const HEADER_BYTES: usize = 61;
 const CRC_OFFSET: usize = 17;
 const CRC_START: usize = 21;
@@ -21,8 +23,10 @@ pub enum Malformed {
     Shape,
     /// Magic is not 2: an old client.
     Magic(i8),
-    /// The batch is compressed; its codec's number.
-    Compressed(u8),
+    /// A codec that Kafka does not have; its number.
+    Codec(u8),
+    /// The compressed records are cut or foreign, or more than is taken.
+    Compressed,
     /// The batch's CRC-32C differs.
     Crc,
 }
@@ -38,6 +42,8 @@ pub struct Batch<'a> {
     pub base_sequence: i32,
     /// Records that the header announces.
     pub record_count: u32,
+    /// How the records are compressed.
+    pub codec: Option<Codec>,
     records: &'a [u8],
 }
 
@@ -54,10 +60,6 @@ impl<'a> Batch<'a> {
             return Err(Malformed::Shape);
         }
         let (batch, rest) = bytes.split_at(end);
-        let codec = header[22] & 7;
-        if codec != 0 {
-            return Err(Malformed::Compressed(codec));
-        }
         let crc = u32::from_be_bytes(array(header, CRC_OFFSET));
         if check_crc && crc32c::crc32c(&batch[CRC_START..]) != crc {
             return Err(Malformed::Crc);
@@ -68,9 +70,20 @@ impl<'a> Batch<'a> {
             producer_epoch: i16::from_be_bytes(array(header, 51)),
             base_sequence: i32::from_be_bytes(array(header, 53)),
             record_count: u32::try_from(record_count).map_err(|_| Malformed::Shape)?,
+            codec: Codec::of(header[22])?,
             records: &batch[HEADER_BYTES..],
         };
         Ok((parsed, rest))
+    }
+
+    /// The records as they were before compression, if they are compressed.
+    pub fn decompress(&self) -> Result<Option<Vec<u8>>, Malformed> {
+        self.codec.map(|codec| codec.decompress(self.records)).transpose()
+    }
+
+    /// The batch with its records decompressed.
+    pub fn with_records<'b>(&self, records: &'b [u8]) -> Batch<'b> {
+        Batch { codec: None, records, ..*self }
     }
 
     /// Calls `take` with each record's value, in order; a null value is empty.
@@ -132,6 +145,7 @@ fn array<const N: usize>(header: &[u8; HEADER_BYTES], offset: usize) -> [u8; N] 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::codec;
 
     fn push_varint(out: &mut Vec<u8>, value: i64) {
         let mut rest = (value << 1 ^ value >> 63) as u64;
@@ -218,11 +232,41 @@ pub(crate) mod tests {
         }
     }
 
+    /// A batch's records, compressed.
+    pub(crate) fn compressed(bytes: &[u8], codec: Codec) -> Vec<u8> {
+        let number = 1 + codec::tests::ALL.iter().position(|known| *known == codec).unwrap();
+        let mut made = bytes[..HEADER_BYTES].to_vec();
+        made.extend_from_slice(&codec::tests::compress(codec, &bytes[HEADER_BYTES..]));
+        made[22] |= number as u8;
+        let length = made.len() as i32 - 12;
+        made[8..12].copy_from_slice(&length.to_be_bytes());
+        let crc = crc32c::crc32c(&made[CRC_START..]);
+        made[CRC_OFFSET..CRC_START].copy_from_slice(&crc.to_be_bytes());
+        made
+    }
+
     #[test]
-    fn compression_and_old_formats_are_named() {
+    fn a_batch_of_every_codec_holds_its_values() {
+        let long = vec![b'x'; 100_000];
+        let plain = batch((9, 2, 40), &[b"one", b"", &long]);
+        for codec in codec::tests::ALL {
+            let bytes = compressed(&plain, codec);
+            let (batch, rest) = Batch::parse(&bytes, true).unwrap();
+            assert_eq!((batch.codec, rest.len()), (Some(codec), 0));
+            let records = batch.decompress().unwrap().unwrap();
+            let mut values: Vec<&[u8]> = Vec::new();
+            batch.with_records(&records).each_value(|value| values.push(value)).unwrap();
+            assert_eq!(values, [b"one", &b""[..], &long], "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_codecs_and_old_formats_are_named() {
         let mut bytes = batch((1, 0, 0), &[b"one"]);
-        bytes[22] = 4;
-        assert_eq!(values(&bytes), Err(Malformed::Compressed(4)));
+        bytes[22] = 5;
+        let changed = crc32c::crc32c(&bytes[CRC_START..]);
+        bytes[CRC_OFFSET..CRC_START].copy_from_slice(&changed.to_be_bytes());
+        assert_eq!(values(&bytes), Err(Malformed::Codec(5)));
         bytes[16] = 1;
         assert_eq!(values(&bytes), Err(Malformed::Magic(1)));
     }

@@ -7,6 +7,7 @@
 use crate::broker::Cluster;
 use crate::cpu;
 use crate::failure::Failure;
+use crate::faults::{DELAY_MAX, Faults};
 use crate::forwarder::check_port;
 use crate::latencies::Latencies;
 use crate::ledger::Ledger;
@@ -24,6 +25,8 @@ use std::time::{Duration, Instant};
 /// A longer request closes its connection: Kafka's own bound.
 const REQUEST_BYTES_MAX: usize = 100 << 20;
 const REQUEST_BYTES_START: usize = 2 << 20;
+/// How often a delay looks whether the sink stops.
+const TICK: Duration = Duration::from_millis(100);
 
 /// What a sink is made of.
 #[derive(Debug, Clone)]
@@ -38,26 +41,17 @@ pub struct Plan {
     pub check_crc: bool,
     /// Looks at some payloads whole.
     pub audit: Option<Audit>,
-}
-
-/// A running sink.
-pub struct Sink {
-    shared: Arc<Shared>,
-    addresses: Vec<SocketAddr>,
-    listeners: Vec<JoinHandle<()>>,
-}
-
-struct Shared {
-    cluster: Cluster,
-    stopping: AtomicBool,
-    compression_told: AtomicBool,
-    /// Nanoseconds of CPU of connections' threads that have ended.
-    cpu_nanos: AtomicU64,
-    /// Open connections: a stop shuts their sockets down, then joins their threads.
-    connections: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
+    /// What it does wrong on purpose.
+    pub faults: Faults,
 }
 
 impl Plan {
+    /// As every comparison has it: three brokers from this port on, eight partitions, no faults.
+    pub fn at(port: u16) -> Self {
+        let faults = Faults::default();
+        Self { port, brokers: 3, partitions: 8, check_crc: false, audit: None, faults }
+    }
+
     /// Each broker's.
     fn ports(&self) -> Result<Vec<u16>, Failure> {
         if self.brokers == 0 || self.partitions == 0 {
@@ -77,19 +71,38 @@ impl Plan {
     }
 }
 
+/// A running sink.
+pub struct Sink {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    cluster: Cluster,
+    stopping: AtomicBool,
+    /// Nanoseconds of CPU of connections' threads that have ended.
+    cpu_nanos: AtomicU64,
+    /// Open connections: a stop shuts their sockets down, then joins their threads.
+    connections: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
+}
+
 impl Sink {
     /// Listens on every port, or on none.
     ///
     /// Errors: `Failure::Setup` with the port and the reason.
     pub fn start(plan: &Plan) -> Result<Self, Failure> {
+        if plan.faults.delay > DELAY_MAX {
+            let seconds = DELAY_MAX.as_secs();
+            return Err(Failure::Setup(format!("a delay of more than {seconds} s")));
+        }
         let ports = plan.ports()?;
         let bound: Result<Vec<TcpListener>, Failure> =
             ports.iter().map(|port| listen(*port)).collect();
         let bound = bound?;
         let shared = Arc::new(Shared {
-            cluster: Cluster::new(ports.clone(), plan.partitions, plan.check_crc, plan.audit),
+            cluster: Cluster::new(ports.clone(), plan),
             stopping: AtomicBool::new(false),
-            compression_told: AtomicBool::new(false),
             cpu_nanos: AtomicU64::new(0),
             connections: Mutex::default(),
         });
@@ -158,6 +171,7 @@ pub fn report(sink: &Sink, lost: u64, cpu: Duration, started: Option<Instant>) -
         "batches_out_of_sequence": ledger.batches.out_of_sequence.load(Relaxed),
         "batches_compressed": ledger.batches.compressed.load(Relaxed),
         "batches_refused": ledger.batches.refused.load(Relaxed),
+        "batches_failed_on_purpose": ledger.batches.failed.load(Relaxed),
         "seconds": seconds,
         "cpu_ns_per_record": per_record(cpu.as_nanos() as f64),
     })
@@ -168,15 +182,15 @@ impl Shared {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says once that compression is not taken: the client only sees an error code.
-    #[allow(
-        clippy::print_stderr,
-        reason = "the one who runs the sink must see why nothing arrives"
-    )]
-    fn tell_compression(&self) {
-        let compressed = self.cluster.ledger.batches.compressed.load(Relaxed);
-        if compressed > 0 && !self.compression_told.swap(true, Relaxed) {
-            eprintln!("sink: refused a compressed batch: set compression.codec to none");
+    /// Sleeps, but not past a stop.
+    fn hold_back(&self, delay: Duration) {
+        let until = Instant::now() + delay;
+        while !self.stopping.load(Relaxed) {
+            let rest = until.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return;
+            }
+            thread::sleep(rest.min(TICK));
         }
     }
 }
@@ -241,10 +255,9 @@ fn serve(shared: &Shared, broker: usize, stream: &mut TcpStream) -> Result<(), S
         }
         let request = Bytes::from_owner(Loan(Arc::clone(&buffer))).slice(..length);
         let answer = shared.cluster.answer(broker, request)?;
-        shared.tell_compression();
-        if let Some(answer) = answer
-            && stream.write_all(&answer).is_err()
-        {
+        let Some(answer) = answer else { continue };
+        shared.hold_back(answer.delay);
+        if stream.write_all(&answer.bytes).is_err() {
             return Ok(());
         }
     }
@@ -267,7 +280,7 @@ mod tests {
     fn a_port_in_use_is_one_sentence_and_nothing_listens() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let plan = Plan { port, brokers: 1, partitions: 1, check_crc: false, audit: None };
+        let plan = Plan { brokers: 1, ..Plan::at(port) };
         let Err(Failure::Setup(sentence)) = Sink::start(&plan) else { panic!("it started") };
         assert!(sentence.contains(&port.to_string()), "{sentence}");
         assert!(sentence.contains("in use"), "{sentence}");

@@ -1,5 +1,6 @@
 //! What runs showed: medians with their ends, ratios by round, as a table and as JSON.
 
+use crate::agreement;
 use crate::compare::Run;
 use crate::table::Table;
 use serde_json::{Value, json};
@@ -122,13 +123,19 @@ pub fn notes(runs: &[Run]) -> Vec<String> {
         .into_iter()
         .map(|label| format!("{label}, records by topic: {}", topics(&by_topic(runs, label))))
         .collect();
-    if let (Some(load), Some(sink)) = (
-        Spread::of(runs.iter().map(|run| run.load_ns)),
-        Spread::of(runs.iter().map(|run| run.sink_ns)),
-    ) {
-        notes.push(format!(
-            "the tools' own CPU: load {load:.0} ns/message, sink {sink:.0} ns/record"
-        ));
+    let (at_kafka, at_sink): (Vec<&Run>, Vec<&Run>) =
+        runs.iter().partition(|run| agreement::is_kafka(&run.label));
+    let costs = [
+        ("load", "message", Spread::of(runs.iter().map(|run| run.load_ns))),
+        ("sink", "record", Spread::of(at_sink.iter().map(|run| run.sink_ns))),
+        ("Kafka", "record", Spread::of(at_kafka.iter().map(|run| run.sink_ns))),
+    ];
+    let costs = costs.iter().filter_map(|(name, unit, cost)| {
+        cost.as_ref().map(|cost| format!("{name} {cost:.0} ns/{unit}"))
+    });
+    let costs: Vec<String> = costs.collect();
+    if !costs.is_empty() {
+        notes.push(format!("the tools' own CPU: {}", costs.join(", ")));
     }
     notes
 }

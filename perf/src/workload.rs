@@ -13,6 +13,8 @@ use serde_json::Value;
 
 /// Topics that JSON messages of W2 name.
 const TOPICS: [&str; 4] = ["access", "audit", "cart", "metrics"];
+/// Where W1 and W4 send.
+const TOPIC_ALL: &str = "logs";
 /// Where a rule of W3 and W2's text rule send.
 const TOPIC_MATCHED: &str = "test";
 /// Where the catch-all sends.
@@ -75,6 +77,21 @@ impl Workload {
             Self::W2 => "w2",
             Self::W3 { .. } => "w3",
             Self::Topics { .. } => "topics",
+        }
+    }
+
+    /// Where its rules may send.
+    pub fn topics(self) -> Vec<String> {
+        let fixed = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
+        match self {
+            Self::W1 { .. } | Self::W4 => fixed(&[TOPIC_ALL]),
+            Self::W3 { .. } => fixed(&[TOPIC_MATCHED, TOPIC_UNKNOWN]),
+            Self::W2 => {
+                let mut topics: Vec<String> = fixed(&[TOPIC_MATCHED, TOPIC_UNKNOWN]);
+                topics.extend(TOPICS.iter().map(|topic| format!("logs-{topic}")));
+                topics
+            }
+            Self::Topics { topics } => (0..topics as u64).map(numbered).collect(),
         }
     }
 
@@ -199,6 +216,10 @@ fn w3_text(kind: u64, half: u64, random: &mut Random) -> Text {
     }
 }
 
+fn numbered(topic: u64) -> String {
+    format!("logs-{topic:03}")
+}
+
 /// Text as long as W1's, that names its topic.
 fn topics_text(topic: u64, random: &mut Random) -> Text {
     let before = format!("to={topic:03} ");
@@ -208,7 +229,7 @@ fn topics_text(topic: u64, random: &mut Random) -> Text {
         before: before.into_bytes(),
         body,
         after: Vec::new(),
-        route: route_of(&format!("logs-{topic:03}")),
+        route: route_of(&numbered(topic)),
     }
 }
 
@@ -276,6 +297,16 @@ mod tests {
             assert!(!text.body.iter().any(|byte| b":\"\\%=".contains(byte)));
             assert!(!msg(&text).contains(&b'\n'));
             assert_eq!(check(&msg(&text)).unwrap().route, text.route);
+        }
+    }
+
+    #[test]
+    fn routes_lead_to_its_topics() {
+        for workload in ALL {
+            let mut routes: Vec<u16> =
+                workload.topics().iter().map(|topic| route_of(topic)).collect();
+            routes.push(ROUTE_ANY);
+            assert!(workload.texts(1).take(1000).all(|text| routes.contains(&text.route)));
         }
     }
 

@@ -1,16 +1,13 @@
 //! Real Apache Kafka, one node that is broker and controller (KRaft), on loopback.
 //!
-//! ```text
-//! tests/kafka/pom.xml -mvn-> target/kafka/HASH/lib -format-> HASH/formatted -copy-> scratch
-//! ```
-//!
-//! The jars and a formatted, empty data folder are made once for each content of the pom. Where
-//! Java or Maven is missing a test fails with what to do, it does not skip.
+//! How it is fetched and started is `corndog_kafka`'s. Where Java or Maven is missing a test fails with
+//! what to do, it does not skip.
 
-use crate::places::{Scratch, free_port, root, target};
-use crate::process::{Process, run};
+use crate::places::{Scratch, free_port, target};
+use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::time::{seconds, wait_for};
+use corndog_kafka::{Installation, SMALL, server_properties};
 use futures_lite::future::block_on;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
@@ -19,26 +16,20 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rustix::process::Signal;
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Until a started broker answers; 6 s on two busy cores, 15 s after a kill -9.
 const READY_TIME_MAX: Duration = Duration::from_secs(90);
-/// Until Maven has fetched 46 jars (43 MB).
-const FETCH_TIME_MAX: Duration = Duration::from_secs(300);
-/// Any UUID in Kafka's own notation; all brokers of the tests share it and the formatted folder.
-const CLUSTER: &str = "Q29ybmRvZ3NUZXN0S2Fma2E";
-const NODE_ID: u32 = 1;
 
 /// A broker with a data folder of its own; killed, and its data removed, on drop.
 pub struct Kafka {
     process: Option<Process>,
     port: u16,
     scratch: Scratch,
-    installation: PathBuf,
+    installation: Installation,
 }
 
 /// One broker for all tests of a binary that only need topics of their own; it ends with the binary.
@@ -65,10 +56,11 @@ impl Kafka {
 
     /// Everything but the start: its address is known, and nobody listens there yet.
     pub fn prepare(properties: &[(&str, &str)]) -> Kafka {
-        let installation = installation();
+        let installation = Installation::in_target(&target());
+        let installation = installation.unwrap_or_else(|sentence| panic!("{sentence}"));
         let scratch = Scratch::new("kafka");
         let data = scratch.path().join("data");
-        copy_folder(&installation.join("formatted"), &data);
+        installation.make_data(&data).expect("scratch is writable");
         let port = free_port();
         let text = server_properties(port, free_port(), &data, properties);
         fs::write(scratch.path().join("server.properties"), text).expect("scratch is writable");
@@ -103,10 +95,9 @@ impl Kafka {
         let errors = log.try_clone().expect("a file can be duplicated");
         let properties = self.scratch.path().join("server.properties");
         let folder = self.scratch.path().to_owned();
-        let lib = self.installation.join("lib");
         self.process = Some(Process::start("java", |command| {
-            java(command, &lib);
-            command.arg("kafka.Kafka").arg(properties).current_dir(folder);
+            self.installation.broker(command, SMALL, &properties);
+            command.current_dir(folder);
             command.stdin(Stdio::null()).stdout(log).stderr(errors);
         }));
     }
@@ -185,121 +176,6 @@ fn client(bootstrap: &str) -> ClientConfig {
     // A broker that is not up yet is no news.
     config.set("log_level", "2");
     config
-}
-
-/// The class path, a small heap, and warnings on stderr.
-fn java(command: &mut Command, lib: &Path) {
-    command.args(["-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
-    command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
-    command.arg("-Dorg.slf4j.simpleLogger.showDateTime=true");
-    command.arg("-cp").arg(lib.join("*"));
-}
-
-fn server_properties(
-    port: u16,
-    controller_port: u16,
-    data: &Path,
-    properties: &[(&str, &str)],
-) -> String {
-    let own = [
-        ("process.roles", "broker,controller".to_owned()),
-        ("node.id", NODE_ID.to_string()),
-        ("controller.quorum.voters", format!("{NODE_ID}@127.0.0.1:{controller_port}")),
-        (
-            "listeners",
-            format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"),
-        ),
-        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
-        ("controller.listener.names", "CONTROLLER".to_owned()),
-        ("log.dirs", data.display().to_string()),
-        ("offsets.topic.replication.factor", "1".to_owned()),
-        ("offsets.topic.num.partitions", "1".to_owned()),
-        ("transaction.state.log.replication.factor", "1".to_owned()),
-        ("transaction.state.log.min.isr", "1".to_owned()),
-        ("num.partitions", "4".to_owned()),
-        ("auto.create.topics.enable", "false".to_owned()),
-        ("log.retention.hours", "-1".to_owned()),
-    ];
-    let mut text = String::new();
-    for (key, value) in own.iter().map(|(key, value)| (*key, value.as_str())) {
-        if properties.iter().all(|(over, _)| *over != key) {
-            text.push_str(&format!("{key}={value}\n"));
-        }
-    }
-    for (key, value) in properties {
-        text.push_str(&format!("{key}={value}\n"));
-    }
-    text
-}
-
-/// The folder with `lib` (jars) and `formatted` (an empty data folder), made when it is missing.
-fn installation() -> PathBuf {
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    let pom = root().join("tests/kafka/pom.xml");
-    let mut hasher = DefaultHasher::new();
-    fs::read(&pom).expect("tests/kafka/pom.xml is in the repository").hash(&mut hasher);
-    let folder = target().join("kafka");
-    let done = folder.join(format!("{:016x}", hasher.finish()));
-    demand("java", "-version", "openjdk-17-jre-headless");
-    if done.exists() {
-        return done;
-    }
-    demand("mvn", "-version", "maven");
-    // Made aside and moved when whole: what is interrupted leaves nothing that looks made.
-    let making = folder.join(format!("making-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&making);
-    fs::create_dir_all(&making).expect("cargo's target folder is writable");
-    let lib = making.join("lib");
-    run("mvn", FETCH_TIME_MAX, |command| {
-        command.arg("-q").arg("-B").arg("-f").arg(&pom).arg("dependency:copy-dependencies");
-        command.arg("-DincludeScope=runtime");
-        command.arg(format!("-DoutputDirectory={}", lib.display()));
-    });
-    format(&making, &lib);
-    if fs::rename(&making, &done).is_err() {
-        // Another test binary was faster.
-        let _ = fs::remove_dir_all(&making);
-    }
-    assert!(done.exists(), "{} could not be made", done.display());
-    done
-}
-
-fn format(making: &Path, lib: &Path) {
-    let data = making.join("formatted");
-    let properties = making.join("server.properties");
-    fs::write(&properties, server_properties(9092, 9093, &data, &[])).expect("writable");
-    run("java", seconds(60), |command| {
-        java(command, lib);
-        command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&properties);
-    });
-}
-
-fn demand(program: &str, argument: &str, package: &str) {
-    let found = Command::new(program)
-        .arg(argument)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    assert!(
-        found.is_ok_and(|status| status.success()),
-        "no working `{program}`, which the tests on real Apache Kafka need: run tests/install, or \
-         install the package {package}",
-    );
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("scratch is writable");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("a folder's entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a folder's entry").is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("scratch is writable");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,15 @@
 
 use corndog_perf::compare::Entrant;
 use corndog_perf::forwarder::{Installed, Kind};
+use corndog_perf::kafka::Kafka;
 use corndog_perf::machine::Facts;
 use corndog_perf::workload::Workload;
-use corndog_perf::{Failure, compare, comparison, configs, report, sink};
+use corndog_perf::{Failure, agreement, compare, comparison, configs, report, sink};
+use std::mem;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Compares corndog with its peers: CPU per million messages, messages per second, peak memory,
 /// lost, duplicated, reordered and wrong messages. Alternates between them in every round.
@@ -34,6 +38,9 @@ struct Args {
     /// messages per run of a peer (default: as many; of w2 a quarter, of w3 a twentieth)
     #[argh(option)]
     peer_messages: Option<u64>,
+    /// messages a second; flat out if left out
+    #[argh(option)]
+    rate: Option<u64>,
     /// rounds (default 5); each runs every forwarder once
     #[argh(option, default = "5")]
     rounds: usize,
@@ -52,6 +59,10 @@ struct Args {
     /// with --only: sample the forwarder's stacks while it works, into this file, for `perf report`
     #[argh(option)]
     profile: Option<PathBuf>,
+    /// run each forwarder against real Apache Kafka, too, one node at the sink's port + 10, and say
+    /// whether it and the sink, then of one broker as well, count the same
+    #[argh(switch)]
+    kafka: bool,
     /// print JSON, every run included, in place of the tables
     #[argh(switch)]
     json: bool,
@@ -78,27 +89,20 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
     let entrants: Result<Vec<Vec<Entrant>>, Failure> =
         workloads.iter().map(|workload| entrants(args, *workload, workloads.len() > 1)).collect();
-    let plan = compare::Plan {
+    let mut plan = compare::Plan {
         entrants: entrants?.concat(),
         rounds: args.rounds,
         port: args.port,
         profile: args.profile.clone(),
-        sink: sink::Plan {
-            port: args.sink_port,
-            brokers: 3,
-            partitions: 8,
-            check_crc: false,
-            audit: None,
-        },
+        sink: sink::Plan::at(args.sink_port),
     };
     let report = args.report.clone();
     let report = report.or_else(|| (!args.json).then(|| report::default_file("compare.html")));
     report.as_deref().map_or(Ok(()), report::check_file)?;
-    let mut facts = Facts::gather(plan.entrants.iter().map(|entrant| &entrant.installed));
-    facts.add("rounds", args.rounds.to_string());
-    facts.add("messages per run of corndog", args.messages.to_string());
-    facts.add("load", "4 TCP connections, flat out, LF, RFC 5424");
-    facts.add("Kafka", "3 brokers, 8 partitions a topic, acks=all, linger 5 ms, no compression");
+    let facts = facts(args, &plan);
+    if args.kafka {
+        at_kafka_too(args, &mut plan, &stop)?;
+    }
     let runs = compare::run(&plan, &stop)?;
     match args.json {
         true => println!("{}", comparison::json(&runs, &facts)),
@@ -108,7 +112,44 @@ fn run(args: &Args) -> Result<(), Failure> {
         comparison::report(&runs, &facts)?.write(&file)?;
         eprintln!("report: {}", file.display());
     }
-    Ok(())
+    match comparison::agree(&runs) {
+        true => Ok(()),
+        false => Err(Failure::Run("the sink and Kafka do not agree".into())),
+    }
+}
+
+/// What the figures depend on.
+fn facts(args: &Args, plan: &compare::Plan) -> Facts {
+    let mut facts = Facts::gather(plan.entrants.iter().map(|entrant| &entrant.installed));
+    let pace = args.rate.map_or("flat out".to_owned(), |rate| format!("{rate} messages a second"));
+    let kafka = match args.kafka {
+        true => "a sink of one broker, and Apache Kafka of one node",
+        false => "3 brokers",
+    };
+    facts.add("rounds", args.rounds.to_string());
+    facts.add("messages per run of corndog", args.messages.to_string());
+    facts.add("load", format!("4 TCP connections, {pace}, LF, RFC 5424"));
+    facts.add(
+        "Kafka",
+        format!("{kafka}, 8 partitions a topic, acks=all, linger 5 ms, no compression"),
+    );
+    facts
+}
+
+/// Starts Kafka, warms it up, and has each forwarder run against it as well.
+fn at_kafka_too(args: &Args, plan: &mut compare::Plan, stop: &AtomicBool) -> Result<(), Failure> {
+    plan.check()?;
+    let port = args.sink_port.checked_add(10);
+    let port = port.ok_or_else(|| Failure::Setup("--sink-port: choose a lower one".into()))?;
+    eprintln!("starting Kafka and warming it up ...");
+    let kafka = Kafka::start(port);
+    // Ctrl-C ends Kafka as well.
+    if stop.load(Relaxed) {
+        return Err(Failure::Stopped);
+    }
+    plan.entrants = agreement::twice(mem::take(&mut plan.entrants), &Arc::new(kafka?));
+    plan.sink.brokers = 1;
+    compare::run(&agreement::warm_up(plan), stop).map(drop)
 }
 
 /// Those of one workload; the peers first, in the first round. One of several workloads goes
@@ -139,6 +180,8 @@ fn entrants(
             messages,
             connections: None,
             environment: Vec::new(),
+            rate: args.rate,
+            kafka: None,
         })
     };
     kinds.into_iter().filter(is_wanted).map(entrant).collect()

@@ -57,13 +57,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let plan = stage::Plan {
         installed: Kind::Corndog.find(&corndog)?,
         port: args.port,
-        sink: sink::Plan {
-            port: args.sink_port,
-            brokers: 3,
-            partitions: 8,
-            check_crc: false,
-            audit: None,
-        },
+        sink: sink::Plan::at(args.sink_port),
         length: Duration::from_secs(args.seconds),
     };
     let shown = fairness::run(&plan, &stop, &|phase| eprintln!("{phase} ..."))?;

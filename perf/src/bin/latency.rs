@@ -133,13 +133,7 @@ fn plan(args: &Args) -> Result<latency::Plan, Failure> {
         step: args.step.map(Duration::from_micros),
         late_most: Duration::from_millis(args.late_most),
         port: args.port,
-        sink: sink::Plan {
-            port: args.sink_port,
-            brokers: 3,
-            partitions: 8,
-            check_crc: false,
-            audit: None,
-        },
+        sink: sink::Plan::at(args.sink_port),
     })
 }
 

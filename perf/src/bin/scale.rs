@@ -89,12 +89,6 @@ fn plan(args: &Args) -> Result<compare::Plan, Failure> {
         rounds: args.rounds,
         port: args.port,
         profile: None,
-        sink: sink::Plan {
-            port: args.sink_port,
-            brokers: 3,
-            partitions: 8,
-            check_crc: false,
-            audit: None,
-        },
+        sink: sink::Plan::at(args.sink_port),
     })
 }

@@ -1,6 +1,7 @@
 //! A Kafka cluster that counts and checks what it gets, and prints one JSON line about it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
+use corndog_perf::faults::{Errors, Faults};
 use corndog_perf::workload::Workload;
 use corndog_perf::{Failure, cpu, sink};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,15 @@ struct Args {
     /// w2, w3
     #[argh(option, default = "Workload::W1 { frame_bytes: 248 }", from_str_fn(Workload::parse))]
     workload: Workload,
+    /// ms from a produce request's records to its answer (default 0); the connection's next request
+    /// waits behind it, as Kafka's do
+    #[argh(option, default = "0")]
+    delay: u64,
+    /// produce requests that fail, COUNT/OF:ERROR with commas between: of each OF the last COUNT, as
+    /// in 1/100:NOT_ENOUGH_REPLICAS,1/1000:REQUEST_TIMED_OUT. The names are Kafka's; batches that
+    /// time out, or get NOT_ENOUGH_REPLICAS_AFTER_APPEND, are taken all the same
+    #[argh(option, default = "Errors::default()", from_str_fn(Errors::parse))]
+    errors: Errors,
     /// different messages to wait for: ends when they are in, and counts what lacks at a signal.
     /// Without it, lost are the gaps in each connection's sequence
     #[argh(option)]
@@ -58,6 +68,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         partitions: args.partitions,
         check_crc: args.crc,
         audit: args.workload.audit(),
+        faults: Faults { delay: Duration::from_millis(args.delay), errors: args.errors.clone() },
     };
     let sink = sink::Sink::start(&plan)?;
     if args.latency.is_some() {

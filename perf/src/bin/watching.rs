@@ -85,13 +85,7 @@ fn plan(args: &Args) -> Result<watching::Plan, Failure> {
         stage: stage::Plan {
             installed: Kind::Corndog.find(&corndog)?,
             port: args.port,
-            sink: sink::Plan {
-                port: args.sink_port,
-                brokers: 3,
-                partitions: 8,
-                check_crc: false,
-                audit: None,
-            },
+            sink: sink::Plan::at(args.sink_port),
             length: Duration::from_secs(args.seconds),
         },
         status_port: args.status_port,
