@@ -108,6 +108,8 @@ fn start(file: Option<&str>, report: &Report) -> Result<(Runtime, Started, Signa
              kafka.conf.\"bootstrap.servers\" for a real one",
         );
     }
+    // Without it the process runs as well, and waits longer where it shares cores.
+    let _ = corndog_receiver::ask_for_short_turns();
     let engine = Engine::start(&settings, rules, listeners)?;
     engine.go();
     let addresses: Vec<Value> =

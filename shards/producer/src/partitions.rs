@@ -9,8 +9,8 @@
 //! A record that was on its way to a partition and is sent again is *bound*: it goes to the same
 //! one. On another it would stand behind records that came after it and were taken there.
 //!
-//! Records without a key that have to wait for others anyway stay on a partition until there are many,
-//! so that small batches share its requests (as with KIP-480 and KIP-794); where nobody waits, the next
+//! Records without a key that have to wait for others anyway, or are many, stay on a partition for some
+//! batches, so that those share its requests (as with KIP-480 and KIP-794); where nobody waits, the next
 //! batch's go to the next partition, since librdkafka has one request on its way to each.
 
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::partition;
 /// How often a record goes through the partitioner, which learns the partition count there.
 const REFRESH: Duration = Duration::from_secs(1);
 /// After so many records it is the next partition's turn.
-const STAY_RECORDS_MIN: usize = 1000;
+const STAY_RECORDS_MIN: usize = 8000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opening {
@@ -51,7 +51,8 @@ pub(crate) struct Load {
     pub(crate) slot: usize,
     /// Its records of the topic.
     pub(crate) records: usize,
-    /// They may wait for others: librdkafka lingers, or there are too many topics for a request each.
+    /// They may wait for others: librdkafka lingers, there are too many topics for a request each, or
+    /// so many records that they wait for each other.
     pub(crate) may_wait: bool,
 }
 
@@ -223,10 +224,10 @@ mod tests {
         let mut at = |records: usize| {
             partitions.choose(now, 4, 1, Load { slot: 0, records, may_wait: true }).open.unwrap()
         };
-        assert_eq!([at(10), at(10), at(979)], [0; 3]);
-        // That were 1000 with the first. Of 999 the next would stay, however large its batch.
-        assert_eq!([at(999), at(900)], [1; 2]);
-        assert_eq!([at(5000), at(5000), at(1)], [2, 3, 0]);
+        assert_eq!([at(10), at(10), at(7979)], [0; 3]);
+        // That were 8000 with the first. Of 7999 the next stays, however large its batch.
+        assert_eq!([at(7999), at(900)], [1; 2]);
+        assert_eq!([at(8000), at(8000), at(1)], [2, 3, 0]);
     }
 
     fn chosen(choice: &mut Choice<'_>, records: usize) -> Vec<Option<i32>> {

@@ -34,6 +34,8 @@ const TURN_BATCHES_MAX: usize = 16;
 const TURN_EVENTS_MAX: usize = 64;
 /// Topics in a batch from which on their records rather share requests with those of the next.
 const MANY_TOPICS: usize = 16;
+/// Records of a topic in a batch that are worth more than one request.
+const MANY_RECORDS: usize = 500;
 /// The longest sleep: the phase is looked at that often.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 /// The sleep while a topic stalls or the client is rebuilt.
@@ -233,7 +235,8 @@ impl Shard {
             self.give_up_too_large(slot, chain, now);
             let desk = &mut self.desk.topics[topic.index()];
             let partition_count = self.flight.partition_count(topic);
-            let may_wait = self.conf.lingers || chain_count >= MANY_TOPICS;
+            let may_wait =
+                self.conf.lingers || chain_count >= MANY_TOPICS || records >= MANY_RECORDS;
             let load = Load { slot, records, may_wait };
             let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, load);
             let name = self.settings.topics.name(topic).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Sockets made elsewhere -> glommio's. The one place of unsafe code in this crate.
+//! Sockets made elsewhere -> glommio's. One of two places of unsafe code in this crate (`slice.rs`).
 //!
 //! glommio makes sockets with few options (no dual stack, no keepalive, no receive buffer), and
 //! takes one that is made already only by its number. So ours are made by `sockets.rs`, and come in
