@@ -29,16 +29,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-/// Variables of `corndog-low-latency`: a record waits for others as little as can be said.
-///
-/// `conf` is given whole, since a variable is a key of a section: all but the linger is as in W1.
-pub const LOW_LATENCY: [(&str, &str); 2] = [
-    ("CORNDOG_BATCHES__AGE", "1 ms"),
-    (
-        "CORNDOG_KAFKA__CONF",
-        r#"{ "bootstrap.servers" = "@BOOTSTRAP@", "linger.ms" = "0", "compression.codec" = "none", "acks" = "all" }"#,
-    ),
-];
+/// Variables of `corndog-low-latency`: no record waits for others.
+pub const LOW_LATENCY: [(&str, &str); 1] = [("CORNDOG_BATCHES__AGE", "0 ms")];
 /// After the last message was due: a load that is held back for longer is stopped.
 const BEHIND_TIME_MAX: Duration = Duration::from_secs(2);
 /// At the end of a load that was not held back: the last write, and who else was on the machine.
@@ -65,7 +57,7 @@ pub struct Entrant {
     pub label: String,
     /// The program.
     pub installed: Installed,
-    /// Variables that it reads over its configuration; `@BOOTSTRAP@` is filled in.
+    /// Variables that it reads over its configuration.
     pub environment: Vec<(&'static str, &'static str)>,
 }
 
@@ -250,9 +242,8 @@ fn run_one(
     let destination = Destination::start(None, &plan.sink, workload)?;
     let (ledger, bootstrap) = (destination.ledger(), destination.bootstrap());
     let folder = scratch.folder(&entrant.label)?;
-    let fill = |value: &str| value.replace("@BOOTSTRAP@", &bootstrap.to_string());
     let environment: Vec<_> =
-        entrant.environment.iter().map(|(name, value)| (*name, fill(value))).collect();
+        entrant.environment.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     let place = Place { folder: &folder, port: plan.port, bootstrap, environment: &environment };
     let mut running = entrant.installed.start(workload, &place)?;
     thread::sleep(SETTLE_TIME);

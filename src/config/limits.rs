@@ -55,7 +55,7 @@ pub const BATCH_BYTES: Bounds = Bounds {
     unit: Unit::Bytes,
     min: (4 * KIB, "because each batch costs the producer a wake"),
     max: (64 * MIB, "because a batch comes home only when its last record is acknowledged"),
-    default: MIB,
+    default: 512 * KIB,
 };
 
 /// `batches.per_receiver`.
@@ -63,7 +63,7 @@ pub const BATCHES_PER_RECEIVER: Bounds = Bounds {
     unit: Unit::Count,
     min: (2, "because one fills while another is with Kafka"),
     max: (4096, "because all of them are allocated at the start"),
-    default: 8,
+    default: 16,
 };
 
 /// `batches.age`.

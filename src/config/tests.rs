@@ -495,17 +495,17 @@ fn a_secret_never_stands_in_a_mistake() {
 #[test]
 fn summary_is_one_line_with_the_memory_sum() {
     let (settings, _) = read(REFERENCE, &[], &[0, 1, 2, 3]).expect("valid");
-    assert_eq!(settings.record_bytes(), 48 << 20);
+    assert_eq!(settings.record_bytes(), 24 << 20);
     assert_eq!(
         settings.summary(),
         "3 receivers on cores 0-2, the producer on core 3; listening: plain on 127.0.0.1:1514; \
-         rules: 1; to the embedded Kafka, topic syslog; memory for records: 3 x 16 x 1 MiB = \
-         48 MiB; status on 127.0.0.1:8585"
+         rules: 1; to the embedded Kafka, topic syslog; memory for records: 3 x 16 x 512 KiB = \
+         24 MiB; status on 127.0.0.1:8585"
     );
     let sections = "[status]\naddress = \"\"\n[statsd]\naddress = \"a:1\"\n";
     let (settings, _) = read(&format!("{sections}{ONE_RULE}"), &[], &[0, 1]).expect("valid");
     let summary = settings.summary();
-    assert!(summary.ends_with("16 MiB; metrics to a:1 under \"corndog\""), "{summary}");
+    assert!(summary.ends_with("8 MiB; metrics to a:1 under \"corndog\""), "{summary}");
 }
 
 /// One line, or two more behind it that are indented.

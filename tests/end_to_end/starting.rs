@@ -202,7 +202,7 @@ fn a_sound_configuration_passes_check_with_its_memory() {
     timed(seconds(30), || {
         let done = command(CORNDOG, &["check"], &nowhere("[shards]\nreceivers = 3"));
         assert_eq!(done.code, Some(0), "{done:?}");
-        assert!(done.stdout.contains("48 MiB"), "3 x 16 x 1 MiB: {done:?}");
+        assert!(done.stdout.contains("24 MiB"), "3 x 16 x 512 KiB: {done:?}");
     });
 }
 

@@ -50,10 +50,11 @@ pub struct Pool {
     waiting_max: usize,
     /// Receivers, which all wake the one producer.
     receivers: u64,
-    paces: [Pace; 2],
+    /// Of the flowing lane.
+    pace: Pace,
 }
 
-/// How the batches of one lane follow each other.
+/// How the batches of the flowing lane follow each other.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pace {
     /// When the last one left.
@@ -107,7 +108,7 @@ impl Pool {
             batch_age_max,
             waiting_max: (batch_count / 4).max(1),
             receivers: share.shard_count,
-            paces: [Pace::default(); 2],
+            pace: Pace::default(),
         }
     }
 
@@ -151,7 +152,9 @@ impl Pool {
         let batch = self.open[lane as usize].take()?;
         let records = batch.record_count() as u64 * self.receivers;
         let (batches, empty) = (self.batch_count, self.empty.len());
-        self.paces[lane as usize].note(now, records, batches, empty, self.batch_age_max);
+        if lane == Lane::Flowing {
+            self.pace.note(now, records, batches, empty, self.batch_age_max);
+        }
         self.out[lane as usize] += 1;
         Some(batch)
     }
@@ -170,9 +173,18 @@ impl Pool {
         [Lane::Flowing, Lane::Waiting].into_iter().filter_map(|lane| self.due_at(lane)).min()
     }
 
+    /// Of the waiting lane's batches the last one is not sent unfilled: until one comes home, if it ever
+    /// does, there must be room for what comes.
     fn due_at(&self, lane: Lane) -> Option<Instant> {
         let opened_at = self.open[lane as usize].as_ref()?.opened_at?;
-        Some(self.paces[lane as usize].due_at(opened_at))
+        match lane {
+            Lane::Flowing => Some(self.pace.due_at(opened_at)),
+            Lane::Waiting => {
+                let out = self.out[lane as usize];
+                let is_last = out > 0 && out + 1 >= self.waiting_max;
+                (!is_last).then(|| opened_at + self.batch_age_max)
+            }
+        }
     }
 
     /// Takes back a batch, emptied.

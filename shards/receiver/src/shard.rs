@@ -375,6 +375,10 @@ impl Shard {
         pool.next_seal_at()
     }
 
+    pub(crate) fn has_open_batch(&self) -> bool {
+        self.work.borrow().pool.open_count() > 0
+    }
+
     pub(crate) fn enter(&self, number: u64, watch: Rc<Watch>) {
         self.watches.borrow_mut().insert(number, watch);
     }

@@ -169,6 +169,10 @@ async fn watch_age(shard: Rc<Shard>) {
             Some(due) => {
                 Timer::new(due.saturating_duration_since(now)).await;
             }
+            // It leaves when another has come home: the look is for that, too.
+            None if shard.has_open_batch() => {
+                Timer::new(HOME_MIN).await;
+            }
             None => shard.opened.wait().await,
         }
     }
