@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which of our crates a crate may use, and whether the arrow is for its tests alone.
-const ARROWS: [(&str, &str, bool); 8] = [
+const ARROWS: [(&str, &str, bool); 11] = [
     ("corndog", "corndog-receiver", false),
     ("corndog", "corndog-producer", false),
     ("corndog", "corndog-pipeline", false),
@@ -19,6 +19,11 @@ const ARROWS: [(&str, &str, bool); 8] = [
     ("corndog", "corndog-tests", true),
     ("corndog-receiver", "corndog-tests", true),
     ("corndog-producer", "corndog-tests", true),
+    // How Apache Kafka is fetched and started.
+    ("corndog-tests", "corndog-kafka", false),
+    ("corndog-perf", "corndog-kafka", false),
+    // The workloads whose instructions are counted.
+    ("corndog-pipeline", "corndog-perf", true),
 ];
 
 /// Who may name these crates directly; others may have them through one of these, where an arrow
