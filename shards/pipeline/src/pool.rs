@@ -173,16 +173,20 @@ impl Pool {
         [Lane::Flowing, Lane::Waiting].into_iter().filter_map(|lane| self.due_at(lane)).min()
     }
 
-    /// Of the waiting lane's batches the last one is not sent unfilled: until one comes home, if it ever
-    /// does, there must be room for what comes.
+    /// Of the waiting lane's batches the first leaves at once, to find out whether its topics flow; the
+    /// last one is not sent unfilled: until one comes home, if it ever does, there must be room for what
+    /// comes.
     fn due_at(&self, lane: Lane) -> Option<Instant> {
         let opened_at = self.open[lane as usize].as_ref()?.opened_at?;
         match lane {
             Lane::Flowing => Some(self.pace.due_at(opened_at)),
             Lane::Waiting => {
                 let out = self.out[lane as usize];
-                let is_last = out > 0 && out + 1 >= self.waiting_max;
-                (!is_last).then(|| opened_at + self.batch_age_max)
+                match out {
+                    0 => Some(opened_at),
+                    _ if out + 1 < self.waiting_max => Some(opened_at + self.batch_age_max),
+                    _ => None,
+                }
             }
         }
     }
