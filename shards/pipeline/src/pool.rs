@@ -33,6 +33,9 @@ pub enum Append {
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 /// Records a second, of all receivers, up to which that is enough; the pause grows as they do.
 const QUIET_RATE: u64 = 400_000;
+/// So much older than in the flowing lane a batch grows while one of the waiting lane's is out, and so
+/// much older again while two are.
+const WAITING_AGES: u32 = 20;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A receiver shard's batches.
@@ -174,8 +177,8 @@ impl Pool {
     }
 
     /// Of the waiting lane's batches the first leaves at once, to find out whether its topics flow; the
-    /// last one is not sent unfilled: until one comes home, if it ever does, there must be room for what
-    /// comes.
+    /// others ever later, and the last one not unfilled: until one comes home, if it ever does, there
+    /// must be room for what comes.
     fn due_at(&self, lane: Lane) -> Option<Instant> {
         let opened_at = self.open[lane as usize].as_ref()?.opened_at?;
         match lane {
@@ -184,8 +187,9 @@ impl Pool {
                 let out = self.out[lane as usize];
                 match out {
                     0 => Some(opened_at),
-                    _ if out + 1 < self.waiting_max => Some(opened_at + self.batch_age_max),
-                    _ => None,
+                    _ if out + 1 >= self.waiting_max => None,
+                    1 => Some(opened_at + self.batch_age_max * WAITING_AGES),
+                    _ => Some(opened_at + self.batch_age_max * WAITING_AGES * WAITING_AGES),
                 }
             }
         }

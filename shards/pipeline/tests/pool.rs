@@ -205,9 +205,9 @@ fn in_quiet_times_a_batch_leaves_at_once_and_the_next_after_a_pause() {
 
 #[test]
 fn the_more_comes_the_later_a_batch_leaves_and_never_later_than_its_age() {
-    // All but one are empty, of so many that it makes no difference.
+    // All but one of a hundred are empty.
     let pause_after = |records: usize, since: Duration, age: Duration| {
-        let mut pool = Pool::new(Share::ALL, 1000, 64 << 10, age, TOPICS);
+        let mut pool = Pool::new(Share::ALL, 100, 256 << 10, age, TOPICS);
         let first = Instant::now();
         let now = first + since;
         for (at, records) in [(first, 1), (now, records)] {
@@ -219,8 +219,8 @@ fn the_more_comes_the_later_a_batch_leaves_and_never_later_than_its_age() {
         (pool.next_seal_at().unwrap() - now).as_micros()
     };
     let since = Duration::from_millis(1);
-    assert_eq!(pause_after(400, since, AGE), 2002);
-    assert_eq!(pause_after(800, since, AGE), 4004);
+    assert_eq!(pause_after(400, since, AGE), 2020);
+    assert_eq!(pause_after(800, since, AGE), 4040);
     assert_eq!(pause_after(1400, since, AGE), 5000);
     assert_eq!(pause_after(400, since, Duration::ZERO), 0);
 }
