@@ -136,12 +136,14 @@ impl ClientConf {
         let has_weak_acks = acks.is_some_and(|acks| !is_all(acks));
         let linger_ms = of_user("linger.ms").or_else(|| of_user("queue.buffering.max.ms"));
         let defaults = DEFAULTS.iter().filter(|(key, _)| {
-            let is_alias_set =
-                *key == "message.timeout.ms" && of_user("delivery.timeout.ms").is_some();
+            let is_alias_set = match *key {
+                "message.timeout.ms" => of_user("delivery.timeout.ms").is_some(),
+                "linger.ms" => linger_ms.is_some(),
+                _ => false,
+            };
             of_user(key).is_none()
                 && !is_alias_set
                 && !(*key == "enable.idempotence" && has_weak_acks)
-                && !(*key == "linger.ms" && linger_ms.is_some())
         });
         let pairs = defaults.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let number = |key: &str| of_user(key).and_then(|value| value.parse::<u64>().ok());
