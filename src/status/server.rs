@@ -61,10 +61,13 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, String> {
     })
 }
 
+/// Takes a kind and a sentence.
+type Warn = dyn Fn(&'static str, &str);
+
 /// What all connections share.
 pub struct Server {
     answer: Box<dyn Fn(Asked<'_>) -> Answer>,
-    warn: Box<dyn Fn(&'static str, &str)>,
+    warn: Box<Warn>,
     answers: Pace,
     accepts: Pace,
     /// The oldest first.
