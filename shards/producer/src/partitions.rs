@@ -222,7 +222,10 @@ mod tests {
         partitions.choose(now, 4, 0, load(0));
         (0..4).for_each(|partition| partitions.open(partition));
         let mut at = |records: usize| {
-            partitions.choose(now, 4, 1, Load { slot: 0, records, may_wait: true }).open.unwrap()
+            partitions
+                .choose(now, 4, 1, Load { slot: 0, records, may_wait: true })
+                .open
+                .expect("it is open")
         };
         assert_eq!([at(10), at(10), at(7979)], [0; 3]);
         // That were 8000 with the first. Of 7999 the next stays, however large its batch.
