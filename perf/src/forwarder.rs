@@ -294,6 +294,12 @@ fn signal(child: &Child, signal: Signal) -> bool {
     pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
+/// corndog's executable: the one that is named, or else the one beside this program.
+pub fn corndog(named: Option<&Path>) -> PathBuf {
+    let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
+    named.map(Path::to_owned).or_else(beside).unwrap_or_else(|| "corndog".into())
+}
+
 /// Fails with a sentence if something listens on the port, which `flag` chooses.
 pub fn check_port(port: u16, flag: &str) -> Result<(), Failure> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))

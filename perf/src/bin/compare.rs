@@ -6,7 +6,7 @@ use corndog_perf::forwarder::{Installed, Kind};
 use corndog_perf::kafka::Kafka;
 use corndog_perf::machine::Facts;
 use corndog_perf::workload::Workload;
-use corndog_perf::{Failure, agreement, compare, comparison, configs, report, sink};
+use corndog_perf::{Failure, agreement, compare, comparison, configs, forwarder, report, sink};
 use std::mem;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -215,8 +215,7 @@ fn workloads(args: &Args) -> Result<Vec<Workload>, Failure> {
 }
 
 fn find(kind: Kind, args: &Args) -> Result<Installed, Failure> {
-    let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
-    let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
+    let corndog = forwarder::corndog(args.corndog.as_deref());
     kind.find(&corndog)
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::forwarder::Kind;
-use corndog_perf::{Failure, fairness, sink, stage};
+use corndog_perf::{Failure, fairness, forwarder, sink, stage};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,8 +52,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     if !(1..=60).contains(&args.seconds) {
         return Err(Failure::Setup("--seconds: choose 1 to 60".into()));
     }
-    let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
-    let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
+    let corndog = forwarder::corndog(args.corndog.as_deref());
     let plan = stage::Plan {
         installed: Kind::Corndog.find(&corndog)?,
         port: args.port,

@@ -5,7 +5,7 @@ use corndog_perf::forwarder::Kind;
 use corndog_perf::latency::{self, Demand, Entrant};
 use corndog_perf::machine::Facts;
 use corndog_perf::pace::Spread;
-use corndog_perf::{Failure, curves, report, sink};
+use corndog_perf::{Failure, curves, forwarder, report, sink};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -153,8 +153,7 @@ fn entrants(args: &Args) -> Result<Vec<Entrant>, Failure> {
         true => all.to_vec(),
         false => args.forwarder.iter().map(String::as_str).collect(),
     };
-    let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
-    let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
+    let corndog = forwarder::corndog(args.corndog.as_deref());
     let entrant = |name: &str| {
         if !all.contains(&name) {
             return Err(Failure::Setup(format!(

@@ -5,11 +5,11 @@ use corndog_perf::compare::Entrant;
 use corndog_perf::forwarder::Kind;
 use corndog_perf::machine::Facts;
 use corndog_perf::scale::{self, Dimension};
-use corndog_perf::{Failure, compare, growth, report, sink};
+use corndog_perf::{Failure, compare, forwarder, growth, report, sink};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Measures corndog alone with 10 to 500 rules, 4 to 10000 connections, 1 to 8 shards, frames of 100
+/// Measures corndog alone with 10 to 500 rules, 4 to 10000 connections, 1 to 8 shards, frames of 128
 /// B to 64 KiB and 1 to 1000 topics: CPU per million messages, messages per second, peak memory, and
 /// the CPU by that of the first point in the same round. Exit code 1 if 500 rules or 8 shards cost
 /// above 1.1 of the first point, 10000 connections or 1000 topics above 1.3.
@@ -77,8 +77,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn plan(args: &Args) -> Result<compare::Plan, Failure> {
-    let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
-    let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
+    let corndog = forwarder::corndog(args.corndog.as_deref());
     let installed = Kind::Corndog.find(&corndog)?;
     let is_wanted = |one: &Dimension| args.only.is_empty() || args.only.contains(one);
     let wanted = Dimension::ALL.into_iter().filter(is_wanted);

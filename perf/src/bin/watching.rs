@@ -3,7 +3,7 @@
 
 use corndog_perf::abusers::Crew;
 use corndog_perf::forwarder::Kind;
-use corndog_perf::{Failure, sink, stage, watching};
+use corndog_perf::{Failure, forwarder, sink, stage, watching};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -79,8 +79,7 @@ fn plan(args: &Args) -> Result<watching::Plan, Failure> {
     if !(1..=12).contains(&args.rounds) {
         return Err(Failure::Setup("--rounds: choose 1 to 12".into()));
     }
-    let beside = || std::env::current_exe().ok()?.parent().map(|folder| folder.join("corndog"));
-    let corndog = args.corndog.clone().or_else(beside).unwrap_or_else(|| "corndog".into());
+    let corndog = forwarder::corndog(args.corndog.as_deref());
     Ok(watching::Plan {
         stage: stage::Plan {
             installed: Kind::Corndog.find(&corndog)?,
