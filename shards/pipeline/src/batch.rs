@@ -163,6 +163,11 @@ impl Batch {
         self.entries.is_empty()
     }
 
+    /// True if at least half of its bytes are taken: so much comes that a batch hardly waits for more.
+    pub fn is_half_full(&self) -> bool {
+        self.bytes.len() >= self.bytes.capacity() / 2
+    }
+
     /// Writes one record behind the others, or says `false` and changes nothing where it has no
     /// room left.
     ///

@@ -52,7 +52,7 @@ pub(crate) struct Load {
     /// Its records of the topic.
     pub(crate) records: usize,
     /// They may wait for others: librdkafka lingers, there are too many topics for a request each, or
-    /// so many records that they wait for each other.
+    /// so much comes that requests shall be few.
     pub(crate) may_wait: bool,
 }
 

@@ -34,8 +34,6 @@ const TURN_BATCHES_MAX: usize = 16;
 const TURN_EVENTS_MAX: usize = 64;
 /// Topics in a batch from which on their records rather share requests with those of the next.
 const MANY_TOPICS: usize = 16;
-/// Records of a topic in a batch that are worth more than one request.
-const MANY_RECORDS: usize = 500;
 /// The longest sleep: the phase is looked at that often.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 /// The sleep while a topic stalls or the client is rebuilt.
@@ -224,7 +222,9 @@ impl Shard {
             return;
         }
         let now_ms = wall_ms();
-        let chain_count = self.flight.batch(slot).map_or(0, Batch::chain_count);
+        let Some(batch) = self.flight.batch(slot) else { return };
+        let chain_count = batch.chain_count();
+        let may_wait = self.conf.lingers || chain_count >= MANY_TOPICS || batch.is_half_full();
         for chain in 0..chain_count {
             let Some(batch) = self.flight.batch(slot) else { return };
             let (topic, records) = (batch.chain_topic(chain), batch.chain_record_count(chain));
@@ -235,8 +235,6 @@ impl Shard {
             self.give_up_too_large(slot, chain, now);
             let desk = &mut self.desk.topics[topic.index()];
             let partition_count = self.flight.partition_count(topic);
-            let may_wait =
-                self.conf.lingers || chain_count >= MANY_TOPICS || records >= MANY_RECORDS;
             let load = Load { slot, records, may_wait };
             let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, load);
             let name = self.settings.topics.name(topic).unwrap_or_default();
