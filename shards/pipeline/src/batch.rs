@@ -26,6 +26,10 @@ pub const fn batch_records_max(bytes: usize) -> usize {
     if bytes < BATCH_BYTES_PER_RECORD { 1 } else { bytes / BATCH_BYTES_PER_RECORD }
 }
 
+/// Topics in a batch from which on their records rather share requests with those of the next one:
+/// each topic is a request of its own.
+const MANY_TOPICS: usize = 16;
+
 const NO_KEY: u32 = u32::MAX;
 const NO_RECORD: u32 = u32::MAX;
 
@@ -166,6 +170,11 @@ impl Batch {
     /// True if at least half of its bytes are taken: so much comes that a batch hardly waits for more.
     pub fn is_half_full(&self) -> bool {
         self.bytes.len() >= self.bytes.capacity() / 2
+    }
+
+    /// True if it is cut into so many requests that it is better to have more in each.
+    pub fn has_many_topics(&self) -> bool {
+        self.chains.len() >= MANY_TOPICS
     }
 
     /// Writes one record behind the others, or says `false` and changes nothing where it has no

@@ -6,7 +6,8 @@
 //!
 //! When an open batch leaves that is not full: in quiet times at once, so that nobody waits; the more
 //! records come, the later, so that few batches carry them; the fewer batches are empty, the later, so
-//! that there always is one to fill; and never later than its age.
+//! that there always is one to fill; as late as may be after one of many topics; and never later than its
+//! age.
 
 use std::time::{Duration, Instant};
 
@@ -67,18 +68,11 @@ struct Pace {
 }
 
 impl Pace {
-    /// A batch leaves that was filled with so many records, while of `batches` so many are empty.
-    fn note(
-        &mut self,
-        now: Instant,
-        records: u64,
-        batches: usize,
-        empty: usize,
-        age_max: Duration,
-    ) {
+    /// A batch leaves that was filled with so many records; in quiet times the next may after `pause_min`.
+    fn note(&mut self, now: Instant, records: u64, pause_min: Duration, age_max: Duration) {
         let since = self.left_at.map_or(age_max, |at| now.saturating_duration_since(at));
         let quiet_records = (since.as_nanos() as u64).saturating_mul(QUIET_RATE) / NANOS_PER_SECOND;
-        let pause_min = PAUSE_MIN.as_nanos() as u64 * batches as u64 / empty.max(1) as u64;
+        let pause_min = pause_min.as_nanos() as u64;
         let pause = pause_min.max(pause_min.saturating_mul(records) / quiet_records.max(1));
         self.left_at = Some(now);
         self.pause = Duration::from_nanos(pause).min(age_max);
@@ -154,9 +148,12 @@ impl Pool {
     fn seal(&mut self, lane: Lane, now: Instant) -> Option<Batch> {
         let batch = self.open[lane as usize].take()?;
         let records = batch.record_count() as u64 * self.receivers;
-        let (batches, empty) = (self.batch_count, self.empty.len());
         if lane == Lane::Flowing {
-            self.pace.note(now, records, batches, empty, self.batch_age_max);
+            let pause_min = match batch.has_many_topics() {
+                true => self.batch_age_max,
+                false => PAUSE_MIN * self.batch_count as u32 / self.empty.len().max(1) as u32,
+            };
+            self.pace.note(now, records, pause_min, self.batch_age_max);
         }
         self.out[lane as usize] += 1;
         Some(batch)

@@ -10,8 +10,9 @@
 //! one. On another it would stand behind records that came after it and were taken there.
 //!
 //! Records without a key that have to wait for others anyway, or are many, stay on a partition for some
-//! batches, so that those share its requests (as with KIP-480 and KIP-794); where nobody waits, the next
-//! batch's go to the next partition, since librdkafka has one request on its way to each.
+//! batches, so that those share its requests (as with KIP-480 and KIP-794), and open no other meanwhile;
+//! where nobody waits, the next batch's go to the next partition, since librdkafka has one request on its
+//! way to each.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,9 @@ use crate::partition;
 
 /// How often a record goes through the partitioner, which learns the partition count there.
 const REFRESH: Duration = Duration::from_secs(1);
-/// After so many records it is the next partition's turn.
+/// After so many records it is the next partition's turn, or after so long.
 const STAY_RECORDS_MIN: usize = 8000;
+const STAY_TIME_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opening {
@@ -39,8 +41,9 @@ pub(crate) struct Partitions {
     fresh_count: usize,
     /// The open partition that the last batch's records without key went to.
     last: usize,
-    /// How many records the batches since then have.
+    /// How many records the batches have that stayed there, and since when they do.
     stayed: usize,
+    stays_since: Option<Instant>,
     refresh_at: Option<Instant>,
 }
 
@@ -62,6 +65,8 @@ pub(crate) struct Choice<'p> {
     slot: usize,
     /// One record goes through the partitioner.
     asks: bool,
+    /// Records without key go where the last batch's did, and open nothing.
+    stays: bool,
     /// Where the other records without key go: an open partition, if there is one.
     open: Option<i32>,
     /// Records are with librdkafka.
@@ -76,7 +81,8 @@ impl Partitions {
             openings: Vec::new(),
             fresh_count: 0,
             last: topic,
-            stayed: STAY_RECORDS_MIN,
+            stayed: 0,
+            stays_since: None,
             refresh_at: None,
         }
     }
@@ -97,12 +103,19 @@ impl Partitions {
         if sent_count == 0 {
             self.take_back();
         }
-        let asks = count == 0 || self.refresh_at.is_none_or(|at| now >= at);
+        let stays = load.may_wait
+            && self.stayed < STAY_RECORDS_MIN
+            && self.stays_since.is_some_and(|since| now.duration_since(since) < STAY_TIME_MAX);
+        if stays {
+            self.stayed += load.records;
+        } else {
+            self.stayed = load.records;
+            self.stays_since = Some(now);
+        }
+        let asks = count == 0 || (!stays && self.refresh_at.is_none_or(|at| now >= at));
         if asks {
             self.refresh_at = Some(now + REFRESH);
         }
-        let stays = load.may_wait && self.stayed < STAY_RECORDS_MIN;
-        self.stayed = if stays { self.stayed + load.records } else { load.records };
         let open = (1..=count)
             .map(|step| (self.last + step - usize::from(stays)) % count)
             .find(|&at| self.openings[at] == Opening::Open);
@@ -110,6 +123,7 @@ impl Partitions {
         Choice {
             slot: load.slot,
             asks,
+            stays: stays && open.is_some(),
             open: open.map(|at| at as i32),
             has_sent: sent_count > 0,
             holds: false,
@@ -164,7 +178,7 @@ impl Choice<'_> {
     #[inline]
     pub(crate) fn next(&mut self, key: Option<&[u8]>, bound: Option<i32>) -> Option<i32> {
         let chosen = match (bound, self.asks, key, self.open) {
-            (None, false, None, Some(open)) if self.partitions.fresh_count == 0 => {
+            (None, false, None, Some(open)) if self.stays || self.partitions.fresh_count == 0 => {
                 return Some(open);
             }
             (Some(at), ..) if (at as usize) < self.partitions.openings.len() => {
@@ -221,16 +235,34 @@ mod tests {
         let now = Instant::now();
         partitions.choose(now, 4, 0, load(0));
         (0..4).for_each(|partition| partitions.open(partition));
-        let mut at = |records: usize| {
+        let mut at = |records: usize, now: Instant| {
             partitions
                 .choose(now, 4, 1, Load { slot: 0, records, may_wait: true })
                 .open
                 .expect("it is open")
         };
-        assert_eq!([at(10), at(10), at(7979)], [0; 3]);
+        assert_eq!([at(10, now), at(10, now), at(7979, now)], [0; 3]);
         // That were 8000 with the first. Of 7999 the next stays, however large its batch.
-        assert_eq!([at(7999), at(900)], [1; 2]);
-        assert_eq!([at(8000), at(8000), at(1)], [2, 3, 0]);
+        assert_eq!([at(7999, now), at(900, now)], [1; 2]);
+        assert_eq!([at(8000, now), at(8000, now), at(1, now)], [2, 3, 0]);
+        assert_eq!([at(1, now + STAY_TIME_MAX / 2), at(1, now + STAY_TIME_MAX)], [0, 1]);
+    }
+
+    #[test]
+    fn what_stays_opens_no_partition_until_it_goes_on() {
+        let mut partitions = Partitions::new(0);
+        let now = Instant::now();
+        let few = Load { slot: 0, records: 3, may_wait: true };
+        let mut choice = partitions.choose(now, 0, 0, few);
+        assert_eq!(chosen(&mut choice, 2), [Some(-1), None]);
+        partitions.choose(now, 3, 0, few);
+        partitions.open(2);
+        assert_eq!(chosen(&mut partitions.choose(now, 3, 0, few), 3), [Some(2); 3]);
+        let many = Load { records: STAY_RECORDS_MIN, ..few };
+        assert_eq!(chosen(&mut partitions.choose(now, 3, 3, many), 1), [Some(2)]);
+        // It goes on: one record asks for the count and finds a fresh one, another opens the other.
+        let mut choice = partitions.choose(now + REFRESH, 3, 3, few);
+        assert_eq!(chosen(&mut choice, 3), [Some(-1), Some(1), Some(2)]);
     }
 
     fn chosen(choice: &mut Choice<'_>, records: usize) -> Vec<Option<i32>> {

@@ -32,8 +32,6 @@ use crate::recovery::Rebuild;
 const TURN_BATCHES_MAX: usize = 16;
 /// Events taken from librdkafka before the inbox is looked at.
 const TURN_EVENTS_MAX: usize = 64;
-/// Topics in a batch from which on their records rather share requests with those of the next.
-const MANY_TOPICS: usize = 16;
 /// The longest sleep: the phase is looked at that often.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 /// The sleep while a topic stalls or the client is rebuilt.
@@ -224,7 +222,7 @@ impl Shard {
         let now_ms = wall_ms();
         let Some(batch) = self.flight.batch(slot) else { return };
         let chain_count = batch.chain_count();
-        let may_wait = self.conf.lingers || chain_count >= MANY_TOPICS || batch.is_half_full();
+        let may_wait = self.conf.lingers || batch.has_many_topics() || batch.is_half_full();
         for chain in 0..chain_count {
             let Some(batch) = self.flight.batch(slot) else { return };
             let (topic, records) = (batch.chain_topic(chain), batch.chain_record_count(chain));
