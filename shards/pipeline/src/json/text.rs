@@ -12,11 +12,11 @@ const BLOCK_BYTES: usize = 32;
 /// Shape: exact for the lowest such byte; higher bytes may be marked without reason.
 #[inline]
 fn marks(word: u64) -> u64 {
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quote = is_zero(word ^ (ONES * u64::from(b'"')));
-    let backslash = is_zero(word ^ (ONES * u64::from(b'\\')));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote | backslash | control) & HIGH_BITS
+    let is_below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
+    // A quote takes the place of the space, behind the control characters, which change among themselves.
+    let quote_or_control = is_below(word ^ (ONES * u64::from(b'"' ^ b' ')), b' ' + 1);
+    let backslash = is_below(word ^ (ONES * u64::from(b'\\')), 1);
+    (quote_or_control | backslash) & HIGH_BITS
 }
 
 /// The first quote, backslash or control character at or behind `at`; else the end of the bytes.
