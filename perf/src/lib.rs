@@ -81,6 +81,7 @@ pub mod status;
 pub mod stop;
 pub mod summary;
 pub mod table;
+pub mod taken;
 pub mod trickle;
 pub mod watching;
 pub mod wire;

@@ -2,14 +2,18 @@
 
 use crate::cpu;
 use crate::forwarder::{Installed, Kind};
+use crate::taken::Taken;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 /// The lock file that corndog was built from, if it was built beside this program.
 const LOCK: &str = include_str!("../../Cargo.lock");
 const MIB: u64 = 1 << 20;
+/// How long the cores are watched.
+const WATCH_TIME: Duration = Duration::from_secs(2);
 
 /// Names and values, in the order of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct Facts(pub Vec<(String, String)>);
 impl Facts {
     /// Of this machine, now, and of the forwarders that are to be measured. What cannot be found out
     /// says so.
+    ///
+    /// Cost: keeps all cores busy for two seconds.
     pub fn gather<'a>(installed: impl IntoIterator<Item = &'a Installed>) -> Self {
         let mut facts = Self::default();
         facts.add("date", format!("{:.0}", jiff::Timestamp::now()));
@@ -27,6 +33,7 @@ impl Facts {
         facts.add("kernel", kernel());
         facts.add("governor", governor());
         facts.add("load average at the start", load_average());
+        facts.add_taken("taken by the machine at the start");
         let mut seen = BTreeSet::new();
         for one in installed {
             if seen.insert(one.program.clone()) {
@@ -43,6 +50,15 @@ impl Facts {
     /// Adds one at the end.
     pub fn add(&mut self, name: &str, value: impl Into<String>) {
         self.0.push((name.to_owned(), value.into()));
+    }
+
+    /// Adds what the machine takes from its cores now, and says it.
+    ///
+    /// Cost: as `gather`.
+    pub fn add_taken(&mut self, name: &str) -> Taken {
+        let taken = Taken::watch(WATCH_TIME);
+        self.add(name, taken.to_string());
+        taken
     }
 
     /// As an object.

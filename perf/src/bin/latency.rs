@@ -91,10 +91,13 @@ fn run(args: &Args) -> Result<(), Failure> {
         latency::LOW_LATENCY.map(|(name, value)| format!("{name}={value}")).join("; "),
     );
     let runs = latency::run(&plan, &stop)?;
+    let taken = facts.add_taken("taken by the machine at the end");
     let curves = curves::curves(&runs);
     match args.json {
         true => println!("{}", curves::json(&curves, &facts)),
-        false => print!("{}", curves::text(&curves)),
+        false => {
+            print!("{}\ntaken by the machine itself, at the end: {taken}\n", curves::text(&curves))
+        }
     }
     curves::write(&curves, &facts, &folder)?;
     eprintln!("report: {}", folder.join("report.html").display());
