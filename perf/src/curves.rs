@@ -173,7 +173,7 @@ pub fn write(curves: &[Curve], facts: &Facts, folder: &Path) -> Result<(), Failu
         put(&curve.file_name(), &curve.latencies.hgrm())?;
     }
     for demand in demands(curves) {
-        put(&format!("{}.svg", name(demand)), &chart(curves, demand)?)?;
+        put(&format!("{}.svg", name(demand)), &chart(curves, demand, title(demand))?)?;
     }
     report(curves, facts)?.write(&folder.join("report.html"))
 }
@@ -183,7 +183,7 @@ fn report(curves: &[Curve], facts: &Facts) -> Result<Report, Failure> {
     let section = |demand| {
         Ok(Section {
             title: title(demand),
-            charts: vec![chart(curves, demand)?],
+            charts: vec![chart(curves, demand, "Percentiles".to_owned())?],
             tables: vec![table(curves, demand)],
             ..Section::default()
         })
@@ -258,9 +258,9 @@ fn against_rate(curves: &[Curve], label: &str, quantile: f64) -> Series {
     Series { name: label.to_owned(), points }
 }
 
-fn chart(curves: &[Curve], demand: Demand) -> Result<String, Failure> {
+fn chart(curves: &[Curve], demand: Demand, title: String) -> Result<String, Failure> {
     Lines {
-        title: title(demand),
+        title,
         x: Axis::percentiles("percentile"),
         y: Axis::new("microseconds", Scale::Log),
         series: of_demand(curves, demand).map(Curve::series).collect(),

@@ -123,7 +123,7 @@ impl Lines {
             if let Some((value, name)) = &self.bound {
                 let (left, height) = field.place(0.0, y.share(*value));
                 canvas.dashes((left, height), (field.right, height), Color::Faint)?;
-                canvas.text((left + 4.0, height - 8.0), name, Align::Start, TICK)?;
+                canvas.text((field.right, height - 8.0), name, Align::End, TICK)?;
             }
             for (index, series) in self.series.iter().enumerate() {
                 let place = |x_value, y_value| field.place(x.share(x_value), y.share(y_value));
