@@ -1,5 +1,10 @@
-//! The engine: makes the queues, starts the shards and ends them. The only file that knows both
+//! The engine: makes the queues, and starts the shards. With its parts the only file that knows both
 //! kinds of shard.
+
+mod end;
+mod swap;
+
+pub use end::ABORT_TIME_MAX;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,7 +14,6 @@ use std::time::{Duration, Instant};
 use corndog_pipeline::batch::{Batch, batch_records_max};
 use corndog_pipeline::control::{Arrival, Level, Notice, Phase, PhaseCell};
 use corndog_pipeline::latency::Latencies;
-use corndog_pipeline::listen::Address;
 use corndog_pipeline::ruleset::RuleSet;
 use corndog_pipeline::topics::TopicTable;
 use corndog_producer::{Embedded, ProducerSettings};
@@ -17,22 +21,16 @@ use corndog_receiver::{Gate, GateLimits, Kick, Live, ReceiverLimits, ReceiverSet
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::certificates::Certificates;
-use crate::config::{ListenSettings, Settings};
+use crate::config::Settings;
 use crate::kernel::KernelDrops;
 use crate::ledger::Books;
 use crate::listeners::Listeners;
-use crate::plan::Plan;
 use crate::probe;
-use crate::reload::{Prepared, share};
+use crate::reload::share;
 use crate::rule_books::RuleBooks;
 
 /// How long all shards together may take to say that they are up.
 const START_TIME_MAX: Duration = Duration::from_secs(2);
-/// How long shards that were told to end at once may take.
-pub const ABORT_TIME_MAX: Duration = Duration::from_secs(5);
-/// How often every receiver is woken from outside; see `Kick`. It bounds how long one may sleep
-/// that should not, and costs about 20 us.
-const KICK: Duration = Duration::from_millis(50);
 /// Words in the producer's inbox beside all batches, so that sending never waits: a wake-up from
 /// librdkafka, one from the producer to itself, where dead letters go, and that no more will come.
 const WORDS_MAX: usize = 64;
@@ -259,88 +257,6 @@ impl Engine {
         debug_assert!(!told.is_err_and(|why| why.is_full()), "the inbox has room for words");
     }
 
-    /// Puts a configuration in force, as far as that can be done while running: rules, topics,
-    /// limits and what becomes of unmatched messages. The shards take it between two frames.
-    ///
-    /// Returns what the file says that cannot be put in force while running, a sentence each.
-    /// Errors: one sentence; nothing has changed then.
-    pub fn reload(&mut self, prepared: Prepared) -> Result<Vec<String>, String> {
-        debug_assert!(!self.is_swapping(), "one reload at a time");
-        let Prepared { plan: Plan { settings: new, mut rules, tls, .. }, scratches } = prepared;
-        let batch_bytes = self.settings.batches.bytes;
-        if new.limits.frame_bytes_max > batch_bytes / 2 {
-            return Err(format!(
-                "limits.frame: {} bytes are more than half of batches.bytes = {batch_bytes}, which                  is in force until a restart; restart, or give less",
-                new.limits.frame_bytes_max
-            ));
-        }
-        self.certificates.check_rules(&new.listen, &rules)?;
-        rules.place(&self.topics)?;
-        let kept = self.kept(&new);
-        self.generation += 1;
-        self.certificates.take(&new.listen, tls);
-        self.settings.limits = new.limits;
-        self.settings.routing = new.routing;
-        self.settings.rules = new.rules;
-        self.gate.set_limits(gate_limits(&self.settings));
-        self.tell_dead_letter(&rules);
-        self.rule_books.replace(&rules);
-        self.configured_topics = rules.configured_topics().iter().cloned().collect();
-        let rules = Arc::new(rules);
-        for (lives, scratch) in self.lives.iter().zip(scratches) {
-            let live = Live {
-                generation: self.generation,
-                rules: rules.clone(),
-                scratch,
-                limits: receiver_limits(&self.settings),
-            };
-            self.rule_books.add(&live.scratch);
-            // The last one was taken. A shard that has ended takes none.
-            self.swapping_count += usize::from(lives.try_send(Box::new(live)).is_ok());
-        }
-        Ok(kept)
-    }
-
-    /// What `new` says that is not put in force.
-    fn kept(&self, new: &Settings) -> Vec<String> {
-        let old = &self.settings;
-        let parts = [
-            ("[shards]", old.cores != new.cores),
-            ("[batches]", old.batches != new.batches),
-            ("[[listen]]", !listens_alike(&old.listen, &new.listen)),
-            ("[status]", old.status != new.status),
-            ("[statsd]", old.statsd != new.statsd),
-            ("[kafka] embedded or conf", {
-                (old.kafka.embedded, &old.kafka.conf) != (new.kafka.embedded, &new.kafka.conf)
-            }),
-        ];
-        let mut kept: Vec<String> = parts
-            .into_iter()
-            .filter(|(_, has_changed)| *has_changed)
-            .map(|(part, _)| format!("{part} has changed in the file; restart to put it in force"))
-            .collect();
-        if new.routing.distinct > self.topics.made_max() {
-            kept.push(format!(
-                "topics.distinct: {} is more than the {} that there is room for; restart to have \
-                 them all",
-                new.routing.distinct,
-                self.topics.made_max()
-            ));
-        }
-        kept
-    }
-
-    /// True until all receivers have taken the last reload. Frees what they go on without.
-    pub fn is_swapping(&mut self) -> bool {
-        while self.retired.try_recv().is_ok() {
-            self.swapping_count -= 1;
-            if self.swapping_count == 0 {
-                self.rule_books.settle();
-            }
-        }
-        self.swapping_count > 0
-    }
-
     /// Which configuration is in force, counted from 1.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -399,18 +315,6 @@ impl Engine {
     /// Datagrams that the kernel dropped until now.
     pub fn dropped_by_kernel(&self) -> u64 {
         self.kernel_drops.total()
-    }
-
-    /// Stops accepting; what the kernel holds is read, and all is delivered.
-    pub fn drain(&mut self) {
-        // The sockets go with the shards.
-        self.kernel_drops.look_now();
-        self.phase.advance(Phase::Draining);
-    }
-
-    /// The drain is over: what is not delivered is counted as failed.
-    pub fn abort(&self) {
-        self.phase.advance(Phase::Aborting);
     }
 
     /// What was said before all shards were up, once.
@@ -480,68 +384,11 @@ impl Engine {
     pub fn latencies(&self) -> Option<Box<Latencies>> {
         self.latencies.try_recv().ok()
     }
-
-    /// Looks after the threads; true when all have ended. The producer hears when the last
-    /// receiver has.
-    pub fn has_ended(&mut self) -> bool {
-        if self.kicked_at.elapsed() >= KICK {
-            self.kicked_at = Instant::now();
-            self.kicks.iter().for_each(|kick| kick.kick());
-        }
-        let is_running = self.phase.now() == Phase::Running;
-        let (ended, running) =
-            std::mem::take(&mut self.receivers).into_iter().partition(JoinHandle::is_finished);
-        self.receivers = running;
-        for thread in ended {
-            self.has_died |= thread.join().is_err() || is_running;
-        }
-        if self.receivers.is_empty() && !self.is_inbox_closed {
-            self.is_inbox_closed = self.inbox.try_send(Arrival::Closed).is_ok();
-        }
-        if let Some(thread) = self.producer.take_if(|thread| thread.is_finished()) {
-            self.has_died |= thread.join().is_err() || is_running;
-        }
-        self.receivers.is_empty() && self.producer.is_none()
-    }
-
-    /// True if a shard has ended that nobody told to.
-    pub fn has_died(&self) -> bool {
-        self.has_died
-    }
-
-    /// Waits a bounded time for shards that were told to end at once.
-    pub fn end_at_once(&mut self) {
-        self.abort();
-        let deadline = Instant::now() + ABORT_TIME_MAX;
-        while !self.has_ended() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    /// Ends the embedded Kafka, after what it has is printed.
-    pub fn end_embedded(&mut self) {
-        self.embedded = None;
-    }
 }
 
 fn start_embedded(topics: &Arc<TopicTable>, notices: &Sender<Notice>) -> Result<Embedded, String> {
     let out = std::io::BufWriter::new(std::io::stdout());
     Embedded::start(topics.clone(), Box::new(out), notices.clone())
-}
-
-/// True if the sockets of `old` are what `new` asks for. Port 0 is whichever was free; what `tls`
-/// says is put in force while running.
-fn listens_alike(old: &[ListenSettings], new: &[ListenSettings]) -> bool {
-    let is_alike = |(old, new): (&ListenSettings, &ListenSettings)| {
-        let mut wanted = ListenSettings { tls: old.tls.clone(), ..new.clone() };
-        if let (Address::Inet(wanted), Address::Inet(old)) = (&mut wanted.address, &old.address)
-            && wanted.port() == 0
-        {
-            wanted.set_port(old.port());
-        }
-        *old == wanted && old.tls.is_some() == new.tls.is_some()
-    };
-    old.len() == new.len() && old.iter().zip(new).all(is_alike)
 }
 
 fn gate_limits(settings: &Settings) -> GateLimits {
