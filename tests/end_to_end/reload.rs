@@ -70,6 +70,11 @@ fn a_bad_file_changes_nothing_and_says_why() {
         assert!(says("unclosed group") && says("broken"), "{:#?}", corndog.log());
         let answer = corndog.reload("no = [toml");
         assert_eq!(answer["generation"], 1);
+        let long = "[batches]\nbytes = \"1 MiB\"\n[limits]\nframe = \"300 KiB\"\n";
+        let long = settings(&mock.bootstrap(), &format!("{long}{}", all_to("plain")));
+        assert_eq!(corndog.reload(&long)["generation"], 1);
+        let half = "307200 bytes are more than half of batches.bytes = 524288, which is in force";
+        assert!(corndog.log().iter().any(|line| line.contains(half)), "{:#?}", corndog.log());
         let mut sender = Sender::connect(corndog.address());
         sender.send_line("<13>1 - h a - - - as before");
         sender.finish();
