@@ -9,9 +9,11 @@
 //! | `threads` | what threads cost |
 //! | `brokers` | librdkafka's statistics |
 //! | `percentiles` | histograms as people read them |
+//! | `interval` | latencies since metrics were sent |
 
 mod brokers;
 mod history;
+mod interval;
 mod percentiles;
 mod readiness;
 mod show;
@@ -26,12 +28,13 @@ use std::time::{Duration, Instant};
 use corndog_pipeline::latency::Latencies;
 
 use crate::engine::Engine;
-use crate::figures::Rates;
+use crate::figures::{Latency, Rates};
 use crate::ledger::Ledger;
 use brokers::Brokers;
 use history::{Counts, Past};
+use interval::Interval;
 use percentiles::LatencyView;
-use readiness::Quiet;
+use readiness::{Missing, Quiet};
 use threads::Threads;
 
 /// Between two looks; rates and the last latencies are of this interval.
@@ -54,14 +57,18 @@ pub struct Observer {
     last: Box<Latencies>,
     /// Since the start.
     total: Latencies,
+    /// Since metrics were sent.
+    interval: Interval,
     /// Both as people read them, made when somebody asks.
     view: OnceCell<LatencyView>,
     past: Past,
     threads: Threads,
     brokers: Brokers,
     brokers_at: Option<Instant>,
-    /// Statistics in a row in which no broker was connected.
+    /// Statistics in a row in which no broker was connected, and how often connecting was tried until
+    /// the last in which one was.
     missing_count: u64,
+    tries_before: u64,
     quiet: Quiet,
 }
 
@@ -89,6 +96,7 @@ struct RowRates {
 impl Observer {
     /// Of an engine that has just started, with so many listeners.
     pub fn new(listener_count: usize, now: Instant) -> Observer {
+        let total = Latencies::new(listener_count);
         Observer {
             started_at: now,
             looked_at: now,
@@ -97,13 +105,15 @@ impl Observer {
             rows: RowRates::default(),
             spare: Some(Box::new(Latencies::new(listener_count))),
             last: Box::new(Latencies::new(listener_count)),
-            total: Latencies::new(listener_count),
+            interval: Interval::new(&total.total),
+            total,
             view: OnceCell::new(),
             past: Past::new(now),
             threads: Threads::new(now),
             brokers: Brokers::default(),
             brokers_at: None,
             missing_count: 0,
+            tries_before: 0,
             quiet: Quiet::new(now),
         }
     }
@@ -140,6 +150,7 @@ impl Observer {
         self.view.take();
         self.total.add(&taken);
         self.past.add(&taken.total);
+        self.interval.add(&taken.total);
         if !taken.total.is_empty() {
             std::mem::swap(&mut self.last, &mut taken);
         }
@@ -150,10 +161,29 @@ impl Observer {
     /// Takes librdkafka's statistics.
     pub fn take_statistics(&mut self, json: &str, now: Instant) {
         if let Some(brokers) = brokers::read(json) {
-            self.missing_count = if brokers.is_up { 0 } else { self.missing_count + 1 };
+            if brokers.is_up {
+                (self.missing_count, self.tries_before) = (0, brokers.tries);
+            } else {
+                self.missing_count += 1;
+            }
             self.brokers = brokers;
             self.brokers_at = Some(now);
         }
+    }
+
+    /// Puts the latencies since metrics were sent in place of the last look's.
+    pub fn put_interval(&mut self, latency: &mut Latency) {
+        self.interval.put(latency);
+    }
+
+    /// They were sent.
+    pub fn settle_interval(&mut self) {
+        self.interval.settle();
+    }
+
+    /// How long no broker was connected.
+    fn missing(&self) -> Missing {
+        Missing { count: self.missing_count, is_trying: self.brokers.tries > self.tries_before }
     }
 
     /// The brokers, as far as something is known of them.

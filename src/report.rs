@@ -36,6 +36,8 @@ use secrets::Secrets;
 
 /// One line per condition in this time; the others are counted.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// The same of dropped messages, of which each receiver tells each 10 s: less what that takes.
+const DROPS_INTERVAL: Duration = Duration::from_secs(9);
 /// Conditions that are remembered, those of each peer among them.
 const CONDITIONS_MAX: usize = 1024;
 /// How long a line waits for a reader of stderr, once; then none does until it is read again.
@@ -63,8 +65,19 @@ struct State {
     unread: u64,
     /// For each condition: when it was last written, and how many were left out since.
     conditions: HashMap<(&'static str, Option<IpAddr>), (Instant, u64)>,
+    /// For each kind of dropped messages: what was said of them.
+    drops: HashMap<&'static str, Drops>,
     last: Last,
     secrets: Secrets,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Drops {
+    level: Level,
+    /// When the last line was written.
+    at: Instant,
+    /// How many there were then.
+    told: u64,
 }
 
 impl Report {
@@ -79,6 +92,7 @@ impl Report {
             stderr: Output::new(std::io::stderr()),
             unread: 0,
             conditions: HashMap::new(),
+            drops: HashMap::new(),
             last: Last::default(),
             secrets: Secrets::default(),
         };
@@ -122,13 +136,34 @@ impl Report {
         self.write_condition(level, (kind, None), &message);
     }
 
+    /// Writes a line about a dropped message, of which there are `count` by now, and how many others
+    /// there were since the last; unless that was a short while ago.
+    pub fn say_dropped(&self, level: Level, kind: &'static str, message: &str, count: u64) {
+        let mut message = self.note(level, kind, message);
+        let now = Instant::now();
+        let before = {
+            let drops = &mut self.state.borrow_mut().drops;
+            let before = drops.get(kind).copied();
+            if before.is_some_and(|drops| now.duration_since(drops.at) < DROPS_INTERVAL) {
+                return;
+            }
+            drops.insert(kind, Drops { level, at: now, told: count });
+            before.map_or(0, |drops| drops.told)
+        };
+        let others = count.saturating_sub(before + 1);
+        if others > 0 {
+            message.push_str(&format!("; {others} others since the last such line"));
+        }
+        self.write(level, kind, &message, Map::new());
+    }
+
     /// Writes a line about one peer, unless it was written of that one a short while ago.
     pub fn say_once_of(&self, kind: &'static str, peer: IpAddr, message: &str) {
         let message = self.note(Level::Warn, kind, message);
         let peer = {
             let conditions = &mut self.state.borrow_mut().conditions;
             if conditions.len() >= CONDITIONS_MAX {
-                conditions.retain(|_, (at, _)| at.elapsed() < INTERVAL);
+                forget_old(conditions);
             }
             // From too many peers at once: one line for all of them.
             (conditions.len() < CONDITIONS_MAX).then_some(peer)
@@ -136,9 +171,17 @@ impl Report {
         self.write_condition(Level::Warn, (kind, peer), &message);
     }
 
-    /// Writes how many lines of each kind were left out since the last of it.
-    pub fn say_left_out(&self) {
+    /// Writes how many lines of each kind were left out since the last of it; `dropped` says how many
+    /// messages there are of a kind.
+    pub fn say_left_out(&self, dropped: impl Fn(&str) -> u64) {
         let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+        // Of what is meant to be dropped one line tells.
+        for (kind, drops) in &self.state.borrow().drops {
+            let left_out = dropped(kind).saturating_sub(drops.told);
+            if left_out > 0 && drops.level != Level::Info {
+                kinds.insert(kind, left_out);
+            }
+        }
         let conditions = std::mem::take(&mut self.state.borrow_mut().conditions);
         for ((kind, _), (_, left_out)) in conditions.into_iter().filter(|(_, (_, n))| *n > 0) {
             *kinds.entry(kind).or_default() += left_out;
@@ -212,6 +255,21 @@ impl Report {
     }
 }
 
+/// Forgets what may be written again. Lines that were left out of one peer's are of all peers then.
+fn forget_old(conditions: &mut HashMap<(&'static str, Option<IpAddr>), (Instant, u64)>) {
+    let mut of_all: HashMap<&'static str, (Instant, u64)> = HashMap::new();
+    conditions.retain(|(kind, peer), (at, left_out)| {
+        let is_kept = at.elapsed() < INTERVAL || peer.is_none();
+        if !is_kept && *left_out > 0 {
+            of_all.entry(kind).or_insert((*at, 0)).1 += *left_out;
+        }
+        is_kept
+    });
+    for (kind, (at, left_out)) in of_all {
+        conditions.entry((kind, None)).or_insert((at, 0)).1 += left_out;
+    }
+}
+
 /// Whether stderr is journald's stream: `JOURNAL_STREAM` is its device and inode (sd-daemon(3)).
 fn is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
@@ -235,6 +293,10 @@ mod tests {
             report.say_once(Level::Error, "fatal", "hunter2, u:hunter3, https://u:p@h/");
             report.say_once(Level::Info, "fine", "not an error");
         }
+        report.say_dropped(Level::Warn, "dropped_unmatched", "first", 1);
+        report.say_dropped(Level::Warn, "dropped_unmatched", "another", 900);
+        let told = report.state.borrow().drops["dropped_unmatched"].told;
+        assert_eq!(told, 1, "the others are said later");
         report.say(Level::Warn, "by the way");
         let last = report.last_errors();
         let shown: Vec<_> = last
@@ -245,10 +307,30 @@ mod tests {
             shown,
             [
                 ("corndog", "by the way", 1),
+                ("dropped_unmatched", "another", 2),
                 ("fatal", "(secret), u:(secret), https://(secret)@h/", 5),
                 ("refused", "peer 4", 5),
             ]
         );
-        assert_eq!(last[1].level, "error");
+        assert_eq!(last[2].level, "error");
+    }
+
+    #[test]
+    fn what_was_left_out_of_a_forgotten_peers_lines_is_of_all_peers() {
+        let now = Instant::now();
+        let long_ago = now.checked_sub(INTERVAL).expect("the machine runs for longer");
+        let peer = |number: u8| Some(IpAddr::from([10, 0, 0, number]));
+        let mut conditions = HashMap::from([
+            (("refused", peer(1)), (long_ago, 3)),
+            (("refused", peer(2)), (long_ago, 4)),
+            (("refused", peer(3)), (now, 5)),
+            (("fatal", None), (long_ago, 6)),
+            (("quiet", peer(1)), (long_ago, 0)),
+        ]);
+        forget_old(&mut conditions);
+        let mut left: Vec<_> =
+            conditions.iter().map(|((kind, peer), (_, count))| (*kind, *peer, *count)).collect();
+        left.sort();
+        assert_eq!(left, [("fatal", None, 6), ("refused", None, 7), ("refused", peer(3), 5)]);
     }
 }

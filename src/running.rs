@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use corndog_pipeline::control::{Level, Notice};
+use corndog_pipeline::counters::Dropped;
 use futures_lite::future::or;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -15,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 use crate::engine::{ABORT_TIME_MAX, Engine};
-use crate::figures::{Figures, Status};
+use crate::figures::{Figures, LastError, Status};
 use crate::observer::{Observer, Shown};
 use crate::reload::{Answer, Reloader};
 use crate::report::Report;
@@ -118,7 +119,7 @@ impl Running {
                     or(run_turns(&running, &mut signals), send_metrics(&running, &mut statsd))
                         .await;
                     // What moved since the last interval; what of it fails is over with the run.
-                    let figures = Arc::new(running.borrow().figures(Status::default()));
+                    let figures = Arc::new(running.borrow_mut().metrics());
                     let _ = statsd.send(&figures).await;
                 }
                 None => run_turns(&running, &mut signals).await,
@@ -171,6 +172,9 @@ impl Running {
     fn take_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Said { level, kind, text } => self.report.say_once(level, kind, &text),
+            Notice::Dropped { level, kind, reason, text } => {
+                self.report.say_dropped(level, kind, &text, self.dropped(reason));
+            }
             Notice::OfPeer { kind, peer, text } => self.report.say_once_of(kind, peer, &text),
             Notice::Refused(why) => self.report.say(Level::Error, &why),
             Notice::Statistics(json) => self.observer.take_statistics(&json, Instant::now()),
@@ -261,7 +265,13 @@ impl Running {
     fn close(&mut self) -> ExitCode {
         self.take_notices(usize::MAX);
         self.engine.end_embedded();
-        self.report.say_left_out();
+        let of_kind = |kind: &str| {
+            Dropped::ALL
+                .into_iter()
+                .find(|reason| is_kind(kind, *reason))
+                .map(|of| self.dropped(of))
+        };
+        self.report.say_left_out(|kind| of_kind(kind).unwrap_or(0));
         // What a run shorter than its interval did, too.
         self.say_statistics();
         let ledger = self.engine.books().ledger();
@@ -294,6 +304,22 @@ impl Running {
         self.report.say_with(Level::Info, "statistics", fields);
     }
 
+    /// Messages dropped for a reason, by all receivers.
+    fn dropped(&self, reason: Dropped) -> u64 {
+        self.engine.books().sum(|shard| &shard.dropped[reason as usize])
+    }
+
+    /// The last error of each kind; of dropped messages there are more than were told of.
+    fn last_errors(&self) -> Vec<LastError> {
+        let mut errors = self.report.last_errors();
+        for reason in Dropped::ALL {
+            if let Some(error) = errors.iter_mut().find(|error| is_kind(&error.kind, reason)) {
+                error.count = self.dropped(reason);
+            }
+        }
+        errors
+    }
+
     /// All of it at this instant.
     fn figures(&self, status: Status) -> Figures {
         let shown = Shown {
@@ -302,10 +328,17 @@ impl Running {
             loaded_at: self.loaded_at,
             refused: self.refused_reloads,
             memory_bytes_max: self.memory_bytes_max,
-            errors: self.report.last_errors(),
+            errors: self.last_errors(),
             status,
         };
         self.observer.figures(shown, Instant::now())
+    }
+
+    /// The same for statsd: its last latencies are those since metrics were sent.
+    fn metrics(&mut self) -> Figures {
+        let mut figures = self.figures(Status::default());
+        self.observer.put_interval(&mut figures.latency);
+        figures
     }
 
     /// What buckets are made of.
@@ -316,6 +349,11 @@ impl Running {
             stages: stages.collect(),
         }
     }
+}
+
+/// Whether a condition of the log is that messages are dropped for this reason.
+fn is_kind(kind: &str, reason: Dropped) -> bool {
+    kind.strip_prefix("dropped_") == Some(reason.name())
 }
 
 /// Turn after turn, until all is over.
@@ -332,9 +370,10 @@ async fn run_turns(running: &RefCell<Running>, signals: &mut Signals) {
 
 /// Sends metrics to statsd, without end.
 async fn send_metrics(running: &RefCell<Running>, statsd: &mut Statsd) {
-    let figures = || Arc::new(running.borrow().figures(Status::default()));
+    let figures = || Arc::new(running.borrow_mut().metrics());
+    let settle = || running.borrow_mut().observer.settle_interval();
     let say = |level, kind, text: String| running.borrow_mut().report.say_once(level, kind, &text);
-    statsd.run(figures, say).await;
+    statsd.run(figures, settle, say).await;
 }
 
 /// Answers whoever connects, as long as the tasks run.

@@ -61,16 +61,22 @@ impl Statsd {
         Statsd { settings, before, target: None, resolving: None }
     }
 
-    /// Sends every [`INTERVAL`], for as long as it is polled; may be dropped at any time. `say` takes
-    /// a level, the condition and a sentence.
+    /// Sends every [`INTERVAL`], for as long as it is polled; may be dropped at any time. `settle` hears
+    /// that the last figures were sent, `say` takes a level, the condition and a sentence.
     pub async fn run(
         &mut self,
         figures: impl Fn() -> Arc<Figures>,
+        settle: impl Fn(),
         mut say: impl FnMut(Level, &'static str, String),
     ) {
         loop {
             sleep(INTERVAL).await;
-            if let Err(why) = self.send(&figures()).await {
+            let now = figures();
+            let sent = self.send(&now).await;
+            if Arc::ptr_eq(&self.before, &now) {
+                settle();
+            }
+            if let Err(why) = sent {
                 say(
                     Level::Warn,
                     KIND,

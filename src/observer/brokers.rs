@@ -51,6 +51,8 @@ pub struct Brokers {
     pub rows: Vec<Broker>,
     /// One is connected, if only to tell of the others.
     pub is_up: bool,
+    /// How often connecting was tried, to all of them.
+    pub tries: u64,
 }
 
 /// The brokers; `None` if it is not as librdkafka writes it.
@@ -59,12 +61,13 @@ pub fn read(json: &str) -> Option<Brokers> {
     let all: Vec<OfBroker> =
         statistics.brokers.into_values().filter(|broker| broker.source != "internal").collect();
     let is_up = all.iter().any(|broker| broker.state == "UP");
+    let tries = all.iter().map(|broker| broker.connects).sum();
     // A bootstrap address is a connection of its own, and idle once the brokers are known by number.
     let (known, bootstrap): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|broker| broker.nodeid >= 0);
     let shown = if known.is_empty() { bootstrap } else { known };
     let rows = shown.into_iter().take(BROKERS_MAX).map(Broker::from).collect();
-    Some(Brokers { rows, is_up })
+    Some(Brokers { rows, is_up, tries })
 }
 
 impl From<OfBroker> for Broker {
@@ -105,7 +108,7 @@ mod tests {
             "b1:9092/bootstrap":{"name":"b1:9092/bootstrap","nodeid":-1,"source":"configured","state":"DOWN"},
             ":0/internal":{"name":":0/internal","nodeid":-1,"source":"internal","state":"INIT"}}}"#;
         let all = read(json).expect("it is there");
-        assert!(all.is_up);
+        assert_eq!((all.is_up, all.tries), (true, 4));
         let brokers = all.rows;
         assert_eq!(brokers.len(), 1);
         assert_eq!((brokers[0].name.as_str(), brokers[0].state.as_str()), ("b1:9092/1", "UP"));

@@ -52,7 +52,7 @@ impl LatencyView {
 }
 
 /// What is asked of every histogram.
-fn percentiles(of: &Histogram<u64>) -> Percentiles {
+pub fn percentiles(of: &Histogram<u64>) -> Percentiles {
     if of.is_empty() {
         return Percentiles::default();
     }
@@ -68,7 +68,7 @@ fn percentiles(of: &Histogram<u64>) -> Percentiles {
 }
 
 /// Percentile and microseconds, for a plot.
-fn curve(of: &Histogram<u64>) -> Vec<(f64, u64)> {
+pub fn curve(of: &Histogram<u64>) -> Vec<(f64, u64)> {
     if of.is_empty() {
         return Vec::new();
     }

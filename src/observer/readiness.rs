@@ -41,11 +41,20 @@ impl Quiet {
     }
 }
 
+/// That no broker is connected.
+#[derive(Debug, Clone, Copy)]
+pub struct Missing {
+    /// Statistics in a row that say so.
+    pub count: u64,
+    /// librdkafka has tried to connect since one was: it does not rest.
+    pub is_trying: bool,
+}
+
 /// Why the process is not ready, a sentence each; none: it is.
 pub fn reasons(
     engine: &Engine,
     brokers: Option<&Brokers>,
-    missing_count: u64,
+    missing: Missing,
     quiet: &Quiet,
     now: Instant,
 ) -> Vec<String> {
@@ -62,10 +71,11 @@ pub fn reasons(
     }
     let is_up = brokers.is_some_and(|brokers| brokers.is_up);
     // A client that has records for a topic asks for its partitions every ten seconds, so some broker
-    // is connected; one that never had any need not be. What was delivered is newer than statistics.
-    let is_gone = missing_count >= MISSING_MIN
+    // is connected; one that never had any may rest, when Kafka has closed its idle connection. What was
+    // delivered is newer than statistics.
+    let is_gone = missing.count >= MISSING_MIN
         && !quiet.is_flowing
-        && engine.books().producer.taken.value() > 0;
+        && (missing.is_trying || engine.books().producer.taken.value() > 0);
     match Reach::of(&engine.books().producer.reach) {
         Reach::Unknown if !is_up => {
             reasons.push("Kafka: no broker has answered yet; see the log".to_owned());

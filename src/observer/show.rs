@@ -49,7 +49,7 @@ impl Observer {
         let books = engine.books();
         let ledger = books.ledger();
         let brokers = self.known_brokers(now);
-        let reasons = readiness::reasons(engine, brokers, self.missing_count, &self.quiet, now);
+        let reasons = readiness::reasons(engine, brokers, self.missing(), &self.quiet, now);
         let state = match () {
             () if engine.phase() > corndog_pipeline::control::Phase::Running => "draining",
             () if reasons.is_empty() => "ready",
@@ -170,7 +170,8 @@ impl Observer {
                 delivered,
                 failed,
                 bytes: counts.bytes.value(),
-                is_flowing: table.lane(topic) == Lane::Flowing,
+                // Before its first record nothing is known of it, and nothing waits.
+                is_flowing: taken == 0 || table.lane(topic) == Lane::Flowing,
                 rate: self.rows.topics.get(topic.index()).copied().unwrap_or_default(),
                 latency: view.topics.get(&topic).cloned().unwrap_or_default(),
             };

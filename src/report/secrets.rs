@@ -17,7 +17,12 @@ pub struct Secrets(Vec<String>);
 impl Secrets {
     /// These too.
     pub fn add(&mut self, secrets: impl IntoIterator<Item = String>) {
-        for secret in secrets {
+        // Messages' bytes are shown escaped.
+        let escaped = |secret: String| {
+            let escaped = secret.as_bytes().escape_ascii().to_string();
+            [secret, escaped]
+        };
+        for secret in secrets.into_iter().flat_map(escaped) {
             if secret.len() >= SECRET_BYTES_MIN && !self.0.contains(&secret) {
                 self.0.push(secret);
             }
@@ -96,6 +101,8 @@ mod tests {
         secrets.add(["hunter2", "hunter2hunter2", "a", ""].map(str::to_owned));
         let shown = secrets.hide("a hunter2hunter2, hunter2.");
         assert_eq!(shown, "a (secret), (secret).");
+        secrets.add(["CAN\"ARY\\77".to_owned()]);
+        assert_eq!(secrets.hide(r#"CAN"ARY\77 "CAN\"ARY\\77""#), r#"(secret) "(secret)""#);
         assert_eq!(of_url("https://u:hunter2@h/"), Some("hunter2".to_owned()));
         assert_eq!(of_url("https://token@h/"), Some("token".to_owned()));
         assert_eq!(of_url("https://h/"), None);

@@ -41,8 +41,12 @@ impl Client {
     pub fn ask(&self) -> Result<Figures, String> {
         let runtime = self.runtime.as_ref().ok_or("the program ends")?;
         let body = runtime.block_on(answer(&self.address))?;
-        serde_json::from_slice(&body)
-            .map_err(|error| format!("the answer is not a corndog's of this version ({error})"))
+        let figures: Figures = serde_json::from_slice(&body)
+            .map_err(|error| format!("the answer is not a corndog's of this version ({error})"))?;
+        match figures.state.is_empty() {
+            false => Ok(figures),
+            true => Err("the answer is not a corndog's (it names no state)".to_owned()),
+        }
     }
 }
 
@@ -163,6 +167,7 @@ mod tests {
         let wrong = |answer| asked(answer).expect_err("no figures");
         assert!(wrong(response("404 Not Found", "")).ends_with("HTTP status 404"));
         assert!(wrong(response("200 OK", "<html>")).contains("not a corndog's"));
+        assert!(wrong(response("200 OK", "{}")).contains("not a corndog's"));
         assert!(wrong(b"220 smtp.example ESMTP\r\n".to_vec()).contains("HTTP"));
         let long = " ".repeat(ANSWER_BYTES_MAX + 1);
         assert!(wrong(response("200 OK", &long)).contains("longer than 8 MiB"));

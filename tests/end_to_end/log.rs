@@ -265,3 +265,33 @@ fn no_password_stands_in_any_output() {
         assert_no_password("what import says", &done.stderr);
     });
 }
+
+#[test]
+fn each_dropped_message_is_told_of_or_counted_whichever_receiver_had_it() {
+    timed(seconds(60), || {
+        let mock = Mock::start();
+        let scratch = Scratch::new("log");
+        let over = "[shards]\nreceivers = 2\n[[rule]]\nregex = \"no\"\nactions = [{ stop = true }]";
+        let address = written(&scratch, &settings(&mock.bootstrap(), over), free_port());
+        let process = start(&scratch, &[], |_| {});
+        wait_log(&scratch, "ready");
+        for _ in 0..8 {
+            let mut sender = Sender::connect(address);
+            for _ in 0..5 {
+                sender.send_line("<13>1 - h a - - - unmatched");
+            }
+            sender.finish();
+        }
+        let log = stop(process, &scratch);
+        let ledger = log.lines().find(|line| line.contains("INFO  ledger")).unwrap();
+        assert!(ledger.contains("dropped.unmatched=40"), "{ledger}");
+        let told = log.lines().filter(|line| line.contains("dropped (unmatched)")).count();
+        let number = |line: &str, name: &str| -> Option<usize> {
+            let (_, rest) = line.split_once(name)?;
+            rest.split(' ').next()?.parse().ok()
+        };
+        let others = log.lines().filter_map(|line| number(line, "unmatched\"; "));
+        let left_out = log.lines().filter_map(|line| number(line, "dropped_unmatched left_out="));
+        assert_eq!(told + others.sum::<usize>() + left_out.sum::<usize>(), 40, "{log}");
+    });
+}

@@ -127,6 +127,13 @@ fn ready_says_why_not() {
         assert_eq!(get(status, "/health").status, 200);
         mock.up();
         wait_for("ready", seconds(20), || (get(status, "/ready").status == 200).then_some(()));
+        // Nothing was ever sent.
+        mock.down();
+        wait_for("not ready", seconds(40), || (get(status, "/ready").status == 503).then_some(()));
+        mock.up();
+        wait_for("ready once more", seconds(30), || {
+            (get(status, "/ready").status == 200).then_some(())
+        });
         let mut sender = Sender::connect(corndog.address());
         sender.send_line("<13>1 - h a - - - hello");
         wait_for("its delivery", seconds(10), || (ledger(status).delivered == 1).then_some(()));

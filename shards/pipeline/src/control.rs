@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::batch::Batch;
+use crate::counters::Dropped;
 use crate::latency::Latencies;
 use crate::topics::TopicIndex;
 
@@ -68,6 +69,18 @@ pub enum Notice {
         level: Level,
         /// The condition, for the rate limit.
         kind: &'static str,
+        /// One sentence.
+        text: String,
+    },
+    /// A dropped message, for the log. The main thread limits the rate per `kind`, and knows how many
+    /// others there were.
+    Dropped {
+        /// How much it matters.
+        level: Level,
+        /// The condition, for the rate limit.
+        kind: &'static str,
+        /// Why.
+        reason: Dropped,
         /// One sentence.
         text: String,
     },

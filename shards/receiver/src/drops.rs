@@ -1,5 +1,5 @@
 //! What is said of messages that become no record: the first of each reason, and then one each
-//! interval with how many there were besides.
+//! interval. How many there were besides, the main thread knows of all receivers.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -16,32 +16,20 @@ const SHOWN_BYTES_MAX: usize = 200;
 
 /// What one shard has said.
 #[derive(Debug, Default)]
-pub(crate) struct Drops([Cell<Option<Told>>; Dropped::ALL.len()]);
-
-#[derive(Debug, Clone, Copy)]
-struct Told {
-    at: Instant,
-    /// Messages dropped for this reason then.
-    count: u64,
-}
+pub(crate) struct Drops([Cell<Option<Instant>>; Dropped::ALL.len()]);
 
 impl Drops {
-    /// Whether the message dropped at `now`, the `count`th for this reason, is told of: how many
-    /// there were since the last that was.
+    /// Whether the message dropped at `now` is told of.
     #[inline]
-    pub(crate) fn is_told(&self, reason: Dropped, count: u64, now: Instant) -> Option<u64> {
+    pub(crate) fn is_told(&self, reason: Dropped, now: Instant) -> bool {
         let told = &self.0[reason as usize];
-        let before = match told.get() {
-            Some(last)
-                if is_intended(reason) || now.saturating_duration_since(last.at) < INTERVAL =>
-            {
-                return None;
-            }
-            Some(last) => last.count,
-            None => 0,
-        };
-        told.set(Some(Told { at: now, count }));
-        Some(count - before - 1)
+        let is_over =
+            |last: Instant| !is_intended(reason) && now.saturating_duration_since(last) >= INTERVAL;
+        let is_due = told.get().is_none_or(is_over);
+        if is_due {
+            told.set(Some(now));
+        }
+        is_due
     }
 }
 
@@ -89,7 +77,6 @@ pub(crate) fn describe(
     rule: Option<&str>,
     frame: &[u8],
     origin: &Origin,
-    others: u64,
 ) -> String {
     let mut line = format!("{origin}: dropped ({}): {}", reason.name(), why(reason));
     if let Some(rule) = rule {
@@ -99,9 +86,6 @@ pub(crate) fn describe(
     line.push_str(&format!("; \"{}\"", shown.escape_ascii()));
     if shown.len() < frame.len() {
         line.push_str(&format!(" and {} bytes more", frame.len() - shown.len()));
-    }
-    if others > 0 {
-        line.push_str(&format!("; {others} others since the last such line"));
     }
     line
 }
@@ -114,12 +98,12 @@ mod tests {
     fn the_first_is_told_and_then_one_each_interval() {
         let drops = Drops::default();
         let start = Instant::now();
-        assert_eq!(drops.is_told(Dropped::Unmatched, 1, start), Some(0));
-        assert_eq!(drops.is_told(Dropped::Unmatched, 2, start), None);
-        assert_eq!(drops.is_told(Dropped::Oversize, 1, start), Some(0));
-        assert_eq!(drops.is_told(Dropped::Unmatched, 9, start + INTERVAL), Some(7));
-        assert_eq!(drops.is_told(Dropped::Stopped, 5, start), Some(4));
-        assert_eq!(drops.is_told(Dropped::Stopped, 9, start + INTERVAL * 9), None);
+        assert!(drops.is_told(Dropped::Unmatched, start));
+        assert!(!drops.is_told(Dropped::Unmatched, start));
+        assert!(drops.is_told(Dropped::Oversize, start));
+        assert!(drops.is_told(Dropped::Unmatched, start + INTERVAL));
+        assert!(drops.is_told(Dropped::Stopped, start));
+        assert!(!drops.is_told(Dropped::Stopped, start + INTERVAL * 9));
     }
 
     #[test]

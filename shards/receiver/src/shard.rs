@@ -267,11 +267,10 @@ impl Shard {
         listener.received.add(1);
         counters.dropped[reason as usize].add(1);
         listener.dropped.add(1);
-        let count = counters.dropped[reason as usize].value();
-        if let Some(others) = self.drops.is_told(reason, count, now) {
-            let level = drops::level(reason);
-            let text = || drops::describe(reason, rule, frame, origin, others);
-            self.note(|| Notice::Said { level, kind: drops::kind(reason), text: text() });
+        if self.drops.is_told(reason, now) {
+            let (level, kind) = (drops::level(reason), drops::kind(reason));
+            let text = || drops::describe(reason, rule, frame, origin);
+            self.note(|| Notice::Dropped { level, kind, reason, text: text() });
         }
     }
 
