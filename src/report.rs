@@ -152,7 +152,7 @@ impl Report {
         };
         let others = count.saturating_sub(before + 1);
         if others > 0 {
-            message.push_str(&format!("; {others} others since the last such line"));
+            message.push_str(&format!("; {others} others besides"));
         }
         self.write(level, kind, &message, Map::new());
     }
