@@ -36,8 +36,6 @@ use secrets::Secrets;
 
 /// One line per condition in this time; the others are counted.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// The same of dropped messages, of which each receiver tells each 10 s: less what that takes.
-const DROPS_INTERVAL: Duration = Duration::from_secs(9);
 /// Conditions that are remembered, those of each peer among them.
 const CONDITIONS_MAX: usize = 1024;
 /// How long a line waits for a reader of stderr, once; then none does until it is read again.
@@ -144,7 +142,7 @@ impl Report {
         let before = {
             let drops = &mut self.state.borrow_mut().drops;
             let before = drops.get(kind).copied();
-            if before.is_some_and(|drops| now.duration_since(drops.at) < DROPS_INTERVAL) {
+            if before.is_some_and(|drops| now.duration_since(drops.at) < INTERVAL) {
                 return;
             }
             drops.insert(kind, Drops { level, at: now, told: count });

@@ -9,8 +9,8 @@ use corndog_pipeline::counters::Dropped;
 
 use crate::origin::Origin;
 
-/// Between two lines about one reason.
-const INTERVAL: Duration = Duration::from_secs(10);
+/// Between two messages told of for one reason. Not all become lines: the main thread says which.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of a message that a line shows.
 const SHOWN_BYTES_MAX: usize = 200;
 
