@@ -103,7 +103,7 @@ fn scalar_end(bytes: &[u8], at: usize) -> usize {
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     loop {
-        at = text::plain_end(bytes, at, &mut 0);
+        at = text::plain_end(bytes, at);
         match bytes.get(at) {
             Some(b'\\') => at += 2,
             Some(b'"') => return at + 1,

@@ -132,12 +132,6 @@ impl PathSet {
         self.key(object.0, scratch).map(PathIndex)
     }
 
-    /// True if any key of an object there is wanted.
-    #[inline]
-    pub(super) fn wants_keys(&self, node: usize) -> bool {
-        !self.nodes[node].keys.is_empty()
-    }
-
     /// The child of `node` for an index.
     #[inline]
     pub(super) fn index(&self, node: usize, index: usize) -> Option<usize> {

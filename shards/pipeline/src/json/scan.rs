@@ -12,212 +12,107 @@ pub(super) struct Level {
     node: usize,
     /// Elements of the array that have ended.
     index: usize,
-}
-
-/// Shape: `0 <= at <= bytes.len()`, `wanted <= depth <= DEPTH_MAX`; `node` is the path of the value
-/// at `at`. What lies in an unwanted value is unwanted: the outer `wanted` levels are those in which
-/// values are wanted, and they alone are in `document.levels`.
-struct Scanner<'s> {
-    bytes: &'s [u8],
-    paths: &'s PathSet,
-    document: &'s mut Document,
-    /// One bit per open level, the innermost lowest: 1 is an object, 0 an array.
-    kinds: u64,
-    depth: usize,
-    wanted: usize,
-    at: usize,
-    node: usize,
-    /// The bits of all bytes in strings.
-    seen: u64,
-}
-
-/// What follows.
-enum Next {
-    Key,
-    Value,
-    EndOfValue,
+    is_object: bool,
 }
 
 /// Reads the whole field.
 ///
 /// Errors: it is not JSON, or nests too deep. Values noted until then mean nothing.
 pub(super) fn scan(bytes: &[u8], paths: &PathSet, document: &mut Document) -> Result<(), NotJson> {
-    let at = space_end(bytes, 0);
-    let mut scanner =
-        Scanner { bytes, paths, document, kinds: 0, depth: 0, wanted: 0, at, node: 0, seen: 0 };
-    scanner.run()?;
-    let is_text = !text::has_high(scanner.seen) || std::str::from_utf8(bytes).is_ok();
-    is_text.then_some(()).ok_or(NotJson::Syntax)
+    let end = Walk { bytes, paths, document, depth: 0 }.value_end(space_end(bytes, 0))?;
+    let is_whole = space_end(bytes, end) == bytes.len();
+    let is_json = is_whole && (bytes.is_ascii() || std::str::from_utf8(bytes).is_ok());
+    is_json.then_some(()).ok_or(NotJson::Syntax)
 }
 
-/// All of it is one loop, so that the scanner's numbers stay in registers: what is always inlined has
-/// one caller, and what is not takes no scanner.
-impl Scanner<'_> {
-    #[inline(always)]
-    fn run(&mut self) -> Result<(), NotJson> {
-        let mut next = Next::Value;
+/// The way through the values that are wanted, and the objects and arrays that they lie in. What lies
+/// in an unwanted value is unwanted: [`skipped_end`] takes it as a whole.
+///
+/// Shape: the outer `depth` of `document.levels` are open; `depth <= DEPTH_MAX`.
+struct Walk<'s> {
+    bytes: &'s [u8],
+    paths: &'s PathSet,
+    document: &'s mut Document,
+    depth: usize,
+}
+
+impl Walk<'_> {
+    /// Behind the wanted value at `start`, which no other is around.
+    fn value_end(&mut self, start: usize) -> Result<usize, NotJson> {
+        let (mut at, mut node) = (start, 0);
         loop {
-            next = match next {
-                Next::Key => {
-                    self.key()?;
-                    Next::Value
-                }
-                Next::Value => self.value()?,
-                Next::EndOfValue => {
-                    if self.node != UNWANTED {
-                        self.document.end(self.node, self.at);
+            if node == UNWANTED {
+                at = skipped_end(self.bytes, at, DEPTH_MAX - self.depth)?;
+            } else {
+                self.document.start(self.paths, node, at);
+                if let Some(first @ (b'{' | b'[')) = self.bytes.get(at) {
+                    let is_object = *first == b'{';
+                    self.open(node, is_object)?;
+                    let inner = space_end(self.bytes, at + 1);
+                    if self.bytes.get(inner) != Some(&close_of(is_object)) {
+                        (at, node) = self.member(inner, 0)?;
+                        continue;
                     }
-                    if self.depth == 0 {
-                        let end = space_end(self.bytes, self.at);
-                        return (end == self.bytes.len()).then_some(()).ok_or(NotJson::Syntax);
-                    }
-                    self.sibling()?
+                    at += 1;
+                } else {
+                    at = scalar_end(self.bytes, at)?;
+                    self.document.end(node, at);
                 }
-            };
+            }
+            // What ended may end what it lies in, and so on.
+            loop {
+                let Some(level) = self.innermost() else { return Ok(at) };
+                let inner_end = at;
+                at = space_end(self.bytes, at);
+                match self.bytes.get(at) {
+                    Some(b',') => {
+                        (at, node) = self.member(space_end(self.bytes, at + 1), 1)?;
+                        break;
+                    }
+                    Some(byte) if *byte == close_of(level.is_object) => {
+                        at += 1;
+                        self.document.inner_end(level.node, inner_end);
+                        self.document.end(level.node, at);
+                        self.depth -= 1;
+                    }
+                    _ => return Err(NotJson::Syntax),
+                }
+            }
         }
     }
 
-    /// A value starts at `at`: skips it, or opens it.
-    #[inline(always)]
-    fn value(&mut self) -> Result<Next, NotJson> {
-        let start = self.at;
-        if self.node != UNWANTED {
-            self.document.start(self.paths, self.node, start);
-        }
-        let end = match self.bytes.get(start) {
-            Some(b'"') => {
-                self.string()?;
-                return Ok(Next::EndOfValue);
-            }
-            Some(first @ (b'{' | b'[')) => return self.open(*first == b'{'),
-            Some(b'-' | b'0'..=b'9') => number_end(self.bytes, start),
-            Some(b't') => literal_end(self.bytes, start, b"true"),
-            Some(b'f') => literal_end(self.bytes, start, b"false"),
-            Some(b'n') => literal_end(self.bytes, start, b"null"),
-            _ => None,
-        };
-        self.at = end.ok_or(NotJson::Syntax)?;
-        Ok(Next::EndOfValue)
-    }
-
-    #[inline(always)]
-    fn open(&mut self, is_object: bool) -> Result<Next, NotJson> {
-        if self.depth == DEPTH_MAX {
-            return Err(NotJson::TooDeep);
-        }
-        let inner = self.at + 1;
-        self.at = space_end(self.bytes, inner);
-        let close = if is_object { b'}' } else { b']' };
-        if self.bytes.get(self.at) == Some(&close) {
-            self.at += 1;
-            if self.node != UNWANTED {
-                self.document.inner_end(self.node, inner);
-            }
-            return Ok(Next::EndOfValue);
-        }
+    fn open(&mut self, node: usize, is_object: bool) -> Result<(), NotJson> {
+        let level = self.document.levels.get_mut(self.depth).ok_or(NotJson::TooDeep)?;
+        *level = Level { node, index: 0, is_object };
         self.depth += 1;
-        self.kinds = self.kinds << 1 | u64::from(is_object);
-        if self.node != UNWANTED {
-            self.document.levels[self.wanted] = Level { node: self.node, index: 0 };
-            self.wanted += 1;
-        }
-        if is_object {
-            return Ok(Next::Key);
-        }
-        self.element(0);
-        Ok(Next::Value)
-    }
-
-    /// A value has ended at `at`, in an object or array.
-    #[inline(always)]
-    fn sibling(&mut self) -> Result<Next, NotJson> {
-        let inner_end = self.at;
-        self.at = space_end(self.bytes, inner_end);
-        let is_object = self.kinds & 1 == 1;
-        match (self.bytes.get(self.at), is_object) {
-            (Some(b','), _) => {
-                self.at = space_end(self.bytes, self.at + 1);
-                if is_object {
-                    return Ok(Next::Key);
-                }
-                self.element(1);
-                Ok(Next::Value)
-            }
-            (Some(b'}'), true) | (Some(b']'), false) => {
-                self.at += 1;
-                self.node = self.container();
-                if self.node != UNWANTED {
-                    self.document.inner_end(self.node, inner_end);
-                    self.wanted -= 1;
-                }
-                self.depth -= 1;
-                self.kinds >>= 1;
-                Ok(Next::EndOfValue)
-            }
-            _ => Err(NotJson::Syntax),
-        }
-    }
-
-    /// The path of the innermost open object or array.
-    #[inline(always)]
-    fn container(&self) -> usize {
-        if self.wanted == self.depth {
-            self.document.levels[self.wanted - 1].node
-        } else {
-            UNWANTED
-        }
-    }
-
-    /// The array's next element is so much further: which path has it?
-    #[inline]
-    fn element(&mut self, further: usize) {
-        self.node = UNWANTED;
-        if self.wanted == self.depth {
-            let level = &mut self.document.levels[self.wanted - 1];
-            level.index += further;
-            self.node = self.paths.index(level.node, level.index).unwrap_or(UNWANTED);
-        }
-    }
-
-    /// A key at `at`, its colon, and which path its value has.
-    #[inline(always)]
-    fn key(&mut self) -> Result<(), NotJson> {
-        if self.bytes.get(self.at) != Some(&b'"') {
-            return Err(NotJson::Syntax);
-        }
-        let start = self.at + 1;
-        let is_escaped = self.string()?;
-        let end = self.at;
-        let object = self.container();
-        self.node = UNWANTED;
-        if object != UNWANTED && self.paths.wants_keys(object) {
-            let key = &self.bytes[start..end - 1];
-            let path = match is_escaped {
-                false => self.paths.key(object, key),
-                true => self.document.escaped_key(self.paths, object, key),
-            };
-            self.node = path.unwrap_or(UNWANTED);
-        }
-        let colon = space_end(self.bytes, end);
-        if self.bytes.get(colon) != Some(&b':') {
-            return Err(NotJson::Syntax);
-        }
-        self.at = space_end(self.bytes, colon + 1);
         Ok(())
     }
 
-    /// A string at `at`; has it escapes?
     #[inline(always)]
-    fn string(&mut self) -> Result<bool, NotJson> {
-        let end = text::plain_end(self.bytes, self.at + 1, &mut self.seen);
-        if self.bytes.get(end) == Some(&b'"') {
-            self.at = end + 1;
-            return Ok(false);
+    fn innermost(&self) -> Option<Level> {
+        let last = self.depth.checked_sub(1)?;
+        self.document.levels.get(last).copied()
+    }
+
+    /// Where the value of the member or element at `at` starts, and its path. It is so many elements
+    /// further in its array than the one before it.
+    #[inline(always)]
+    fn member(&mut self, at: usize, further: usize) -> Result<(usize, usize), NotJson> {
+        let Some(level) = self.document.levels.get_mut(self.depth - 1) else {
+            return Err(NotJson::TooDeep);
+        };
+        let object = level.node;
+        if !level.is_object {
+            level.index += further;
+            return Ok((at, self.paths.index(object, level.index).unwrap_or(UNWANTED)));
         }
-        let (end, seen) = escaped_string_end(self.bytes, end)?;
-        self.seen |= seen;
-        self.at = end;
-        Ok(true)
+        let key = key_end(self.bytes, at)?;
+        let raw = self.bytes.get(at + 1..key.end - 1).unwrap_or_default();
+        let node = match key.is_escaped {
+            false => self.paths.key(object, raw),
+            true => self.document.escaped_key(self.paths, object, raw),
+        };
+        Ok((value_start(self.bytes, key.end)?, node.unwrap_or(UNWANTED)))
     }
 }
 
@@ -232,18 +127,129 @@ impl Document {
     }
 }
 
-/// Behind the closing quote of the string that has an escape, or something illegal, at `at`; and the
-/// bits of its bytes from there on.
-#[cold]
+/// Behind the value at `at`, in which nothing is wanted, and which may nest so deep.
+#[inline(always)]
+fn skipped_end(bytes: &[u8], at: usize, depth_max: usize) -> Result<usize, NotJson> {
+    match bytes.get(at) {
+        Some(b'{' | b'[') => container_end(bytes, at, depth_max),
+        _ => scalar_end(bytes, at),
+    }
+}
+
+/// Behind the object or array at `at`.
 #[inline(never)]
-fn escaped_string_end(bytes: &[u8], mut at: usize) -> Result<(usize, u64), NotJson> {
-    let mut seen = 0;
+fn container_end(bytes: &[u8], mut at: usize, depth_max: usize) -> Result<usize, NotJson> {
+    // One bit per open object (1) or array (0), the innermost lowest.
+    let (mut kinds, mut depth) = (0_u64, 0);
     loop {
         match bytes.get(at) {
-            Some(b'"') => return Ok((at + 1, seen)),
+            Some(first @ (b'{' | b'[')) => {
+                if depth == depth_max {
+                    return Err(NotJson::TooDeep);
+                }
+                let is_object = *first == b'{';
+                depth += 1;
+                kinds = kinds << 1 | u64::from(is_object);
+                at = space_end(bytes, at + 1);
+                if bytes.get(at) != Some(&close_of(is_object)) {
+                    if is_object {
+                        at = value_start(bytes, key_end(bytes, at)?.end)?;
+                    }
+                    continue;
+                }
+            }
+            _ => at = scalar_end(bytes, at)?,
+        }
+        // What ended may end what it lies in, and so on.
+        loop {
+            let is_object = kinds & 1 == 1;
+            at = space_end(bytes, at);
+            match bytes.get(at) {
+                Some(b',') => {
+                    at = space_end(bytes, at + 1);
+                    if is_object {
+                        at = value_start(bytes, key_end(bytes, at)?.end)?;
+                    }
+                    break;
+                }
+                Some(byte) if *byte == close_of(is_object) => {
+                    at += 1;
+                    depth -= 1;
+                    kinds >>= 1;
+                    if depth == 0 {
+                        return Ok(at);
+                    }
+                }
+                _ => return Err(NotJson::Syntax),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn close_of(is_object: bool) -> u8 {
+    if is_object { b'}' } else { b']' }
+}
+
+struct StringEnd {
+    /// Behind the closing quote.
+    end: usize,
+    is_escaped: bool,
+}
+
+/// The end of the key at `at`.
+#[inline(always)]
+fn key_end(bytes: &[u8], at: usize) -> Result<StringEnd, NotJson> {
+    match bytes.get(at) {
+        Some(b'"') => string_end(bytes, at),
+        _ => Err(NotJson::Syntax),
+    }
+}
+
+/// Where the value starts, by where its key ends.
+#[inline(always)]
+fn value_start(bytes: &[u8], key_end: usize) -> Result<usize, NotJson> {
+    let colon = space_end(bytes, key_end);
+    match bytes.get(colon) {
+        Some(b':') => Ok(space_end(bytes, colon + 1)),
+        _ => Err(NotJson::Syntax),
+    }
+}
+
+/// Behind the string, number or literal at `at`.
+#[inline(always)]
+fn scalar_end(bytes: &[u8], at: usize) -> Result<usize, NotJson> {
+    let end = match bytes.get(at) {
+        Some(b'"') => return Ok(string_end(bytes, at)?.end),
+        Some(b'-' | b'0'..=b'9') => number_end(bytes, at),
+        Some(b't') => literal_end(bytes, at, b"true"),
+        Some(b'f') => literal_end(bytes, at, b"false"),
+        Some(b'n') => literal_end(bytes, at, b"null"),
+        _ => None,
+    };
+    end.ok_or(NotJson::Syntax)
+}
+
+/// The end of the string at `at`, where a quote is.
+#[inline(always)]
+fn string_end(bytes: &[u8], at: usize) -> Result<StringEnd, NotJson> {
+    let end = text::plain_end(bytes, at + 1);
+    if bytes.get(end) == Some(&b'"') {
+        return Ok(StringEnd { end: end + 1, is_escaped: false });
+    }
+    Ok(StringEnd { end: escaped_string_end(bytes, end)?, is_escaped: true })
+}
+
+/// Behind the closing quote of the string that has an escape, or something illegal, at `at`.
+#[cold]
+#[inline(never)]
+fn escaped_string_end(bytes: &[u8], mut at: usize) -> Result<usize, NotJson> {
+    loop {
+        match bytes.get(at) {
+            Some(b'"') => return Ok(at + 1),
             Some(b'\\') => {
                 let end = text::escape_end(bytes, at).ok_or(NotJson::Syntax)?;
-                at = text::plain_end(bytes, end, &mut seen);
+                at = text::plain_end(bytes, end);
             }
             _ => return Err(NotJson::Syntax),
         }

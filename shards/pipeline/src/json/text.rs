@@ -1,79 +1,50 @@
 //! JSON strings: from their escapes to bytes, and from any bytes into a string.
 
-/// The words below look at eight bytes at once.
-const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const HIGH_BITS: u64 = ONES << 7;
+use wide::u8x16;
 
-/// Long runs are looked at in blocks that the compiler makes SIMD of.
-const BLOCK_BYTES: usize = 32;
+/// Bytes that are looked at together.
+const CHUNK_BYTES: usize = 16;
 
-/// The high bit of each byte that is a quote, a backslash or a control character.
-///
-/// Shape: exact for the lowest such byte; higher bytes may be marked without reason.
-#[inline]
-fn marks(word: u64) -> u64 {
-    let is_below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
-    // A quote takes the place of the space, behind the control characters, which change among themselves.
-    let quote_or_control = is_below(word ^ (ONES * u64::from(b'"' ^ b' ')), b' ' + 1);
-    let backslash = is_below(word ^ (ONES * u64::from(b'\\')), 1);
-    (quote_or_control | backslash) & HIGH_BITS
+/// Which bytes of a chunk are marked, see [`is_marked`]: the first byte is the lowest bit.
+#[inline(always)]
+fn marks(chunk: [u8; CHUNK_BYTES]) -> u32 {
+    let bytes = u8x16::new(chunk);
+    let is_control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+    let is_quote = bytes.simd_eq(u8x16::splat(b'"'));
+    let is_backslash = bytes.simd_eq(u8x16::splat(b'\\'));
+    (is_control | is_quote | is_backslash).to_bitmask()
 }
 
 /// The first quote, backslash or control character at or behind `at`; else the end of the bytes.
-///
-/// `seen` takes in the bits of bytes up to there, and perhaps of some behind.
 #[inline(always)]
-pub(super) fn plain_end(bytes: &[u8], mut at: usize, seen: &mut u64) -> usize {
-    let first = at;
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        *seen |= word;
-        let marks = marks(word);
+pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
+    let (chunks, _) = bytes.get(at..).unwrap_or_default().as_chunks();
+    let mut at = at;
+    for chunk in chunks {
+        let marks = marks(*chunk);
         if marks != 0 {
-            return at + marks.trailing_zeros() as usize / 8;
+            return at + marks.trailing_zeros() as usize;
         }
-        at += 8;
-        if at - first == BLOCK_BYTES {
-            let (end, bits) = plain_blocks_end(bytes, at);
-            at = end;
-            *seen |= bits;
-        }
+        at += CHUNK_BYTES;
     }
-    for &byte in bytes.get(at..).unwrap_or_default() {
-        *seen |= u64::from(byte);
-        if is_marked(byte) {
-            break;
-        }
-        at += 1;
-    }
-    at
+    plain_rest_end(bytes, at)
 }
 
-/// Skips whole blocks without a marked byte; where it stops, and the bits of what it skipped.
+/// The same from `at`, where less than a chunk is left.
 #[inline(never)]
-fn plain_blocks_end(bytes: &[u8], mut at: usize) -> (usize, u64) {
-    let mut seen = 0;
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK_BYTES>) {
-        let (marked, bits) = block
-            .iter()
-            .fold((false, 0), |(marked, bits), &byte| (marked | is_marked(byte), bits | byte));
-        if marked {
-            break;
-        }
-        seen |= u64::from(bits);
-        at += BLOCK_BYTES;
-    }
-    (at, seen)
+fn plain_rest_end(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let Some(last) = bytes.last_chunk() else {
+        return at + rest.iter().take_while(|byte| !is_marked(**byte)).count();
+    };
+    let before = (CHUNK_BYTES - rest.len().min(CHUNK_BYTES)) as u32;
+    let marks = marks(*last) >> before;
+    at + if marks == 0 { rest.len() } else { marks.trailing_zeros() as usize }
 }
 
 #[inline]
 fn is_marked(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte < 0x20)
-}
-
-/// True if a byte above ASCII is among those seen.
-pub(super) fn has_high(seen: u64) -> bool {
-    seen & HIGH_BITS != 0
 }
 
 /// The end of the escape whose backslash is at `at`; `None` if it is none.
@@ -118,7 +89,7 @@ pub fn string(raw: &[u8], out: &mut Vec<u8>) -> bool {
 pub(super) fn unescape(inside: &[u8], out: &mut Vec<u8>) -> bool {
     let mut at = 0;
     loop {
-        let end = plain_end(inside, at, &mut 0);
+        let end = plain_end(inside, at);
         out.extend_from_slice(&inside[at..end]);
         if end == inside.len() {
             return true;
@@ -155,26 +126,22 @@ fn unescape_one(inside: &[u8], at: usize, out: &mut Vec<u8>) -> Option<usize> {
 /// Units: at most six bytes for one.
 /// Cost:  runs without escapes are copied whole.
 pub fn escape(bytes: &[u8], out: &mut Vec<u8>) {
-    let mut seen = 0;
-    let start = out.len();
-    escape_marked(bytes, &mut seen, out);
-    if !has_high(seen) || std::str::from_utf8(bytes).is_ok() {
-        return;
+    if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
+        return escape_marked(bytes, out);
     }
-    out.truncate(start);
     for chunk in bytes.utf8_chunks() {
-        escape_marked(chunk.valid().as_bytes(), &mut 0, out);
+        escape_marked(chunk.valid().as_bytes(), out);
         if !chunk.invalid().is_empty() {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
 }
 
-fn escape_marked(bytes: &[u8], seen: &mut u64, out: &mut Vec<u8>) {
+fn escape_marked(bytes: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut at = 0;
     loop {
-        let end = plain_end(bytes, at, seen);
+        let end = plain_end(bytes, at);
         out.extend_from_slice(&bytes[at..end]);
         let Some(&byte) = bytes.get(end) else { return };
         let short = match byte {
@@ -201,16 +168,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_marked_at_every_offset() {
-        for byte in 0..=u8::MAX {
-            for offset in 0..80 {
-                let mut bytes = [b'x'; 80];
-                bytes[offset] = byte;
-                let expected = if is_marked(byte) { offset } else { 80 };
-                let mut seen = 0;
-                assert_eq!(plain_end(&bytes, 0, &mut seen), expected, "{byte} at {offset}");
-                assert_eq!(has_high(seen), byte >= 0x80, "{byte} at {offset}");
-            }
+    fn every_byte_is_found_at_every_offset() {
+        let places = (1..80).flat_map(|length| (0..length).map(move |offset| (length, offset)));
+        for ((length, offset), byte) in places.flat_map(|at| (0..=u8::MAX).map(move |b| (at, b))) {
+            let mut bytes = vec![b'x'; length];
+            bytes[offset] = byte;
+            let expected = if is_marked(byte) { offset } else { length };
+            assert_eq!(plain_end(&bytes, 0), expected, "{byte} at {offset} of {length}");
+            assert_eq!(plain_end(&bytes, offset + 1), length, "behind {offset} of {length}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn marks_are_those_of_each_byte(chunk: [u8; CHUNK_BYTES]) {
+            let each = chunk.iter().rev().fold(0, |bits, byte| bits << 1 | u32::from(is_marked(*byte)));
+            proptest::prop_assert_eq!(marks(chunk), each);
         }
     }
 }
