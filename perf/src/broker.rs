@@ -8,11 +8,10 @@ use crate::answers::{api_versions, encode};
 use crate::faults::{Fault, Faults};
 use crate::latencies::Latencies;
 use crate::ledger::Ledger;
-use crate::message;
 use crate::partition::{Expected, Partition, Verdict};
 use crate::records::{Batch, Malformed};
 use crate::sink::Plan;
-use crate::workload::Audit;
+use crate::workload::Workload;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::metadata_response::{
@@ -38,7 +37,7 @@ pub struct Cluster {
     ports: Vec<u16>,
     partition_count: u16,
     check_crc: bool,
-    audit: Option<Audit>,
+    workload: Option<Workload>,
     faults: Faults,
     topics: RwLock<HashMap<StrBytes, Arc<Topic>>>,
     next_producer_id: AtomicI64,
@@ -69,7 +68,7 @@ impl Cluster {
             ports,
             partition_count: plan.partitions,
             check_crc: plan.check_crc,
-            audit: plan.audit,
+            workload: plan.workload,
             faults: plan.faults.clone(),
             topics: RwLock::default(),
             next_producer_id: AtomicI64::new(1),
@@ -196,8 +195,7 @@ impl Cluster {
         // A copy of the name: the one given is a slice of the request's buffer.
         let made = topics.entry(StrBytes::from_string(name.to_string())).or_insert_with(|| {
             let partitions = (0..self.partition_count).map(|_| Mutex::default()).collect();
-            let (topic, route) = (name.to_string(), message::route_of(name));
-            let expected = Expected { topic, route, audit: self.audit };
+            let expected = Expected::new(name.to_string(), self.workload);
             Arc::new(Topic { index, expected, partitions })
         });
         Arc::clone(made)

@@ -38,6 +38,9 @@ const TICK: Duration = Duration::from_millis(20);
 const LOAD_CONNECTIONS: u16 = 4;
 /// Between two writes of a connection at a rate: they are to cost what they cost flat out, about.
 const RATE_STEP: Duration = Duration::from_millis(1);
+/// What 99 of 100 messages of a rate may be late by the load's own doing: later ones would come in
+/// lumps, which cost less.
+const LATE_MOST: Duration = Duration::from_millis(20);
 
 /// One line of a table: a forwarder, and what it has to forward.
 #[derive(Debug, Clone)]
@@ -73,7 +76,7 @@ pub struct Plan {
     pub port: u16,
     /// Where each run's samples go, over those of the run before; needs `perf`.
     pub profile: Option<PathBuf>,
-    /// The sink of every run, but for its audit, which is the workload's.
+    /// The sink of every run, but for whose messages come, which is the workload's.
     pub sink: sink::Plan,
 }
 
@@ -106,6 +109,8 @@ pub struct Run {
     pub cpu_per_million: f64,
     /// From the first send to the last record at the sink.
     pub messages_per_second: f64,
+    /// Whether the forwarder took the rate at which it was sent to; flat out, it did.
+    pub is_taken: bool,
     /// The forwarder's peak resident memory in MiB.
     pub memory_peak_mib: f64,
     /// Records per batch, on average: a forwarder that fills its batches needs fewer requests.
@@ -114,6 +119,13 @@ pub struct Run {
     pub load_ns: f64,
     /// The sink's CPU, or all of Kafka's, nanoseconds per record.
     pub sink_ns: f64,
+}
+
+impl Run {
+    /// Every message came, to where it belongs and as it has to be: else its cost means nothing.
+    pub fn is_whole(&self) -> bool {
+        self.lost + self.corrupt + self.misrouted + self.misshapen == 0
+    }
 }
 
 impl fmt::Display for Run {
@@ -150,6 +162,7 @@ impl Plan {
         }
         for entrant in &self.entrants {
             entrant.workload.check()?;
+            load_plan(entrant, self.port, Dial::Plain).check()?;
             entrant.installed.check(entrant.workload)?;
         }
         forwarder::check_port(self.port, "--port")?;
@@ -240,6 +253,7 @@ fn run_one(
         by_topic: destination.by_topic(),
         cpu_per_million: per_message(cpu, sent) / 1e3,
         messages_per_second: counts.unique as f64 / seconds.max(1e-9),
+        is_taken: load.is_taken,
         memory_peak_mib: memory_peak as f64 / f64::from(1 << 20),
         records_per_batch: counts.received as f64 / batches.max(1) as f64,
         load_ns: per_message(load.cpu, sent),
@@ -276,30 +290,40 @@ impl Scene<'_> {
 
     /// Sends everything, or until `load_stop`.
     fn send(&self, fleet: Option<&mut Fleet>, load_stop: &AtomicBool) -> Result<Sent, Failure> {
-        let Entrant { workload, messages, rate, .. } = *self.entrant;
+        let Entrant { workload, messages, .. } = *self.entrant;
         if let Some(fleet) = fleet {
             // Why it cannot be asked is told to the one who watches.
             let arrived = || self.destination.records().unwrap_or(0);
             return fleet.send(workload, messages, load_stop, &arrived);
         }
-        let pace = rate.map(|rate| Pace { rate, spread: Spread::Constant, step: RATE_STEP });
-        let plan = load::Plan {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
-            dial: self.dial.clone(),
-            connections: LOAD_CONNECTIONS,
-            first_connection: 0,
-            messages,
-            pace,
-            source: workload.into(),
-            framing: Framing::Lf,
-            seed: 1,
-        };
+        let plan = load_plan(self.entrant, self.port, self.dial.clone());
         let report = load::run(&plan, load_stop, &AtomicU64::new(0))?;
-        let by_connection = report.sent_by_connection().collect();
-        match report.error() {
-            Some(error) => Err(Failure::Run(format!("the forwarder's connection broke: {error}"))),
-            None => Ok(Sent { started: report.started, cpu: report.cpu(), by_connection }),
+        if let Some(error) = report.error() {
+            return Err(Failure::Run(format!("the forwarder's connection broke: {error}")));
         }
+        plan.pace.map_or(Ok(()), |pace| report.check_pace(&pace, LATE_MOST))?;
+        Ok(Sent {
+            started: report.started,
+            cpu: report.cpu(),
+            by_connection: report.sent_by_connection().collect(),
+            is_taken: report.is_taken(&plan),
+        })
+    }
+}
+
+/// What is sent to an entrant, unless it is a fleet's.
+fn load_plan(entrant: &Entrant, port: u16, dial: Dial) -> load::Plan {
+    let pace = |rate| Pace { rate, spread: Spread::Constant, step: RATE_STEP };
+    load::Plan {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        dial,
+        connections: LOAD_CONNECTIONS,
+        first_connection: 0,
+        messages: entrant.messages,
+        pace: entrant.rate.map(pace),
+        source: entrant.workload.into(),
+        framing: Framing::Lf,
+        seed: 1,
     }
 }
 

@@ -60,6 +60,16 @@ pub fn agree(runs: &[Run]) -> bool {
     summary::groups(runs).iter().all(|(_, runs)| agreement::judge(runs).1)
 }
 
+/// Who lost or spoiled messages, if somebody did: its cost means nothing then, and it has no ratio.
+pub fn fault(runs: &[Run]) -> Option<String> {
+    let run = runs.iter().find(|run| !run.is_whole())?;
+    Some(format!(
+        "{}, {}: of {} messages {} were lost, {} came corrupt, {} to another topic, {} (of those looked \
+         at) with another payload than the rules make: what it cost is no figure",
+        run.group, run.label, run.sent, run.lost, run.corrupt, run.misrouted, run.misshapen
+    ))
+}
+
 /// All groups as a report.
 pub fn report(runs: &[Run], facts: &Facts) -> Result<Report, Failure> {
     let groups = groups(runs);
@@ -142,7 +152,20 @@ fn lines(runs: &[Run]) -> Vec<String> {
         Some(format!("{own}/{peer} CPU, per round: {ratio:.3}"))
     };
     let ratios: Vec<String> = agreement::pairs(runs).iter().filter_map(line).collect();
-    [ratios, agreement::judge(runs).0].concat()
+    [ratios, best(runs).into_iter().collect(), agreement::judge(runs).0].concat()
+}
+
+/// Of several peers at the sink, the one by which corndog's share is greatest.
+fn best(runs: &[Run]) -> Option<String> {
+    let own = Kind::Corndog.name();
+    let pairs = agreement::pairs(runs);
+    let shares: Vec<(&str, f64)> = pairs
+        .iter()
+        .filter(|(one, _)| one == own)
+        .filter_map(|(_, peer)| Some((peer.as_str(), summary::ratio(runs, own, peer)?.median)))
+        .collect();
+    let (peer, _) = shares.iter().max_by(|one, other| one.1.total_cmp(&other.1))?;
+    (shares.len() > 1).then(|| format!("the best peer: {peer}"))
 }
 
 fn about(group: &str) -> &'static str {
@@ -182,6 +205,23 @@ mod tests {
         );
         let json = json(&runs, &Facts::default());
         assert_eq!(json["workloads"]["w3"]["cpu_ratios"]["corndog/syslog-ng"]["median"], 0.5);
+    }
+
+    #[test]
+    fn the_best_peer_is_told_of_several() {
+        let runs = [sample("rsyslog", 4.0), sample("syslog-ng", 3.0), sample("corndog", 1.0)];
+        assert!(text(&runs).ends_with("the best peer: syslog-ng\n"), "{}", text(&runs));
+        assert!(!text(&runs[1..]).contains("best"));
+    }
+
+    #[test]
+    fn who_loses_messages_is_at_fault_and_has_no_ratio() {
+        let mut runs = [sample("rsyslog", 4.0), sample("corndog", 1.0)];
+        assert_eq!(fault(&runs), None);
+        runs[1].lost = 10;
+        let fault = fault(&runs).unwrap();
+        assert!(fault.starts_with("w1, corndog: of 10 messages 10 were lost"), "{fault}");
+        assert!(!text(&runs).contains("per round"));
     }
 
     #[test]

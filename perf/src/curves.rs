@@ -169,6 +169,7 @@ pub fn write(curves: &[Curve], facts: &Facts, folder: &Path) -> Result<(), Failu
     };
     fs::create_dir_all(folder)
         .map_err(|error| Failure::Run(format!("{}: {error}", folder.display())))?;
+    clear(folder).map_err(|error| Failure::Run(format!("{}: {error}", folder.display())))?;
     for curve in curves {
         put(&curve.file_name(), &curve.latencies.hgrm())?;
     }
@@ -176,6 +177,27 @@ pub fn write(curves: &[Curve], facts: &Facts, folder: &Path) -> Result<(), Failu
         put(&format!("{}.svg", name(demand)), &chart(curves, demand, title(demand))?)?;
     }
     report(curves, facts)?.write(&folder.join("report.html"))
+}
+
+/// Removes what an earlier run wrote of rates and forwarders that this one may not have.
+fn clear(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let file = entry?.path();
+        let part = |part: Option<&std::ffi::OsStr>| {
+            part.unwrap_or_default().to_string_lossy().into_owned()
+        };
+        let (stem, kind) = (part(file.file_stem()), part(file.extension()));
+        let demand = match kind.as_str() {
+            "svg" => stem.as_str(),
+            "hgrm" => stem.rsplit('-').next().unwrap_or_default(),
+            _ => continue,
+        };
+        let is_rate = !demand.is_empty() && demand.bytes().all(|byte| byte.is_ascii_digit());
+        if is_rate || demand == name(Demand::Saturation) {
+            fs::remove_file(&file)?;
+        }
+    }
+    Ok(())
 }
 
 fn report(curves: &[Curve], facts: &Facts) -> Result<Report, Failure> {
@@ -408,7 +430,13 @@ mod tests {
     #[test]
     fn the_folder_holds_histograms_charts_and_the_report() {
         let folder = std::env::temp_dir().join(format!("corndog-curves-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let others = ["77.svg", "rsyslog-77.hgrm", "my-own.svg", "notes.txt"];
+        others.iter().for_each(|name| fs::write(folder.join(name), "").unwrap());
         write(&curves(&sample()), &Facts::default(), &folder).unwrap();
+        // What an earlier run wrote of another rate is gone, what somebody else wrote is not.
+        let kept = others.map(|name| folder.join(name).exists());
+        assert_eq!(kept, [false, false, true, true]);
         let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
         assert!(read("rsyslog-1000.hgrm").contains("Percentile"));
         assert!(read("saturation.svg").starts_with("<svg"));

@@ -28,8 +28,8 @@ impl<'a> Destination<'a> {
         match kafka {
             Some(kafka) => Ok(Self::Kafka(Topics::make(kafka, workload)?, kafka.address())),
             None => {
-                let audit = workload.audit();
-                let sink = Sink::start(&sink::Plan { audit, ..plan.clone() })?;
+                let workload = Some(workload);
+                let sink = Sink::start(&sink::Plan { workload, ..plan.clone() })?;
                 Ok(Self::Sink(sink, (Ipv4Addr::LOCALHOST, plan.port).into()))
             }
         }

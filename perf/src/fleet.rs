@@ -47,6 +47,8 @@ pub struct Sent {
     pub cpu: Duration,
     /// Messages of each connection.
     pub by_connection: Vec<(u16, u64)>,
+    /// Whether it was taken at the rate that it was to have; flat out, it was.
+    pub is_taken: bool,
 }
 
 impl Fleet {
@@ -108,7 +110,7 @@ impl Fleet {
         })?;
         let cpu = parts.iter().map(|(_, cpu)| *cpu).sum();
         let by_connection = parts.into_iter().flat_map(|(sent, _)| sent).collect();
-        Ok(Sent { started, cpu, by_connection })
+        Ok(Sent { started, cpu, by_connection, is_taken: true })
     }
 
     /// Says that no more comes, and waits until the forwarder has closed each connection.

@@ -310,8 +310,8 @@ pub fn check_port(port: u16, flag: &str) -> Result<(), Failure> {
 fn find_rsyslog() -> Result<PathBuf, Failure> {
     let missing = |what: &str| {
         Failure::Setup(format!(
-            "{what} is missing: run `apt-get install rsyslog rsyslog-kafka`, or measure corndog \
-             alone with --only corndog"
+            "{what} is missing: run `apt-get install rsyslog rsyslog-kafka`, or leave rsyslog \
+             out"
         ))
     };
     let path = std::env::var_os("PATH").unwrap_or_default();

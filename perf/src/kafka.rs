@@ -12,7 +12,6 @@ use crate::client::Client;
 use crate::cpu;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
-use crate::message;
 use crate::partition::{Expected, Partition, Verdict};
 use crate::records::{Batch, Malformed};
 use crate::workload::Workload;
@@ -250,8 +249,7 @@ impl<'a> Topics<'a> {
         self.cpu_of_run = self.kafka.cpu()?.saturating_sub(self.cpu_before);
         for name in self.names.clone() {
             let topic = name.to_string();
-            let route = message::route_of(&topic);
-            let expected = Expected { topic: topic.clone(), route, audit: workload.audit() };
+            let expected = Expected::new(topic.clone(), Some(workload));
             let mut records = 0;
             for index in 0..PARTITION_COUNT {
                 records += self.read_partition(&name, index, &expected)?;

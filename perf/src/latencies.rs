@@ -82,6 +82,11 @@ impl Latencies {
         self.0.saturating_record_n(nanos, count);
     }
 
+    /// Messages that never came took longer than any that did.
+    pub fn record_lost(&mut self, count: u64) {
+        self.record(NANOS_MAX, count);
+    }
+
     /// Adds all of another.
     pub fn add(&mut self, other: &Self) {
         // Both have the same bounds, which is all that could be refused.

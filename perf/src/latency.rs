@@ -33,8 +33,6 @@ use std::time::Duration;
 pub const LOW_LATENCY: [(&str, &str); 1] = [("CORNDOG_BATCHES__AGE", "0 ms")];
 /// After the last message was due: a load that is held back for longer is stopped.
 const BEHIND_TIME_MAX: Duration = Duration::from_secs(2);
-/// At the end of a load that was not held back: the last write, and who else was on the machine.
-const MOMENT: Duration = Duration::from_millis(10);
 /// A run whose load did not keep its pace is repeated so often.
 const REPEATS_MAX: usize = 2;
 /// More than is sent flat out in any run.
@@ -113,7 +111,7 @@ pub struct Run {
     pub sent: u64,
     /// Of these, not arrived.
     pub lost: u64,
-    /// Records beyond a message's first, without a good stamp, or in another topic.
+    /// Records beyond a message's first, without a good stamp, in another topic, or of another payload.
     pub wrong: u64,
 }
 
@@ -171,6 +169,7 @@ impl Plan {
         for entrant in &self.entrants {
             entrant.installed.check(Self::workload()?)?;
         }
+        self.demands.iter().try_for_each(|demand| self.load(*demand)?.check())?;
         forwarder::check_port(self.port, "--port")?;
         self.sink.check_ports("--sink-port")
     }
@@ -253,29 +252,25 @@ fn run_one(
     running.stop()?;
     // Read after the stop: whatever came late is in.
     let (counts, lost) = (ledger.counts(), ledger.lost(report.sent_by_connection()));
-    let latencies = destination.latencies();
+    let mut latencies = destination.latencies();
+    latencies.record_lost(lost);
     let cores = |time: Duration, of: Duration| time.as_secs_f64() / of.as_secs_f64().max(1e-9);
     let run = Run {
         demand,
         label: entrant.label.clone(),
         latencies,
         late: report.late(),
-        is_taken: demand == Demand::Saturation || is_taken(&load, &report),
+        is_taken: report.is_taken(&load),
         per_second: counted.records as f64 / counted.time.as_secs_f64().max(1e-9),
         cores: cores(counted.cpu, counted.time),
         load_cores: cores(report.cpu(), report.elapsed),
         sink_cores: cores(destination.stop()?, report.elapsed),
         sent: report.sent(),
         lost,
-        wrong: counts.duplicated + counts.corrupt + counts.misrouted,
+        wrong: counts.duplicated + counts.corrupt + counts.misrouted + counts.misshapen,
     };
     let pace = load.pace.map_or(Ok(()), |pace| report.check_pace(&pace, plan.late_most));
     Ok((run, pace))
-}
-
-/// Whether all was sent, and the last message when it was to be, or nearly.
-fn is_taken(load: &load::Plan, report: &load::Report) -> bool {
-    report.sent() == load.messages && report.behind() <= MOMENT + report.intended() / 100
 }
 
 /// What went by while messages counted.

@@ -37,6 +37,7 @@ pub mod abusers;
 pub mod agreement;
 pub mod answers;
 pub mod arrivals;
+pub mod audit;
 pub mod axis;
 pub mod broker;
 pub mod canvas;

@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// At the end of a load that was not held back: the last write, and who else was on the machine.
+const MOMENT: Duration = Duration::from_millis(10);
+
 /// What to send where.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -76,7 +79,8 @@ pub struct Report {
 }
 
 impl Plan {
-    fn check(&self) -> Result<(), Failure> {
+    /// Errors: `Failure::Setup` where it cannot be sent.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         self.source.check()?;
         let refuse = |sentence: String| Err(Failure::Setup(sentence));
         if self.connections == 0 || self.first_connection.checked_add(self.connections).is_none() {
@@ -135,6 +139,12 @@ impl Report {
     /// By how much the end was later than the pace says, whoever's doing it was.
     pub fn behind(&self) -> Duration {
         self.elapsed.saturating_sub(self.intended())
+    }
+
+    /// Whether all was sent, and the last message when it was to be, or nearly. Flat out, all is.
+    pub fn is_taken(&self, plan: &Plan) -> bool {
+        plan.pace.is_none()
+            || self.sent() == plan.messages && self.behind() <= MOMENT + self.intended() / 100
     }
 
     /// Fails if the load itself did not keep the pace: by much for many messages, or more and more.

@@ -1,10 +1,11 @@
 //! One partition's memory: the sequence numbers of its producers, the order of its messages.
 
+use crate::audit;
 use crate::latencies::Latencies;
 use crate::ledger::{Ledger, Tally};
 use crate::message::{self, ROUTE_ANY, Stamp};
 use crate::records::{Batch, Malformed};
-use crate::workload::Audit;
+use crate::workload::Workload;
 
 /// Batches per producer that can be recognised as repeats; Kafka's own bound, and the greatest
 /// `max.in.flight` of an idempotent producer.
@@ -35,9 +36,19 @@ pub struct Expected {
     /// The topic's name.
     pub topic: String,
     /// `message::route_of` it.
-    pub route: u16,
-    /// Looks at some payloads whole.
-    pub audit: Option<Audit>,
+    route: u16,
+    /// Whose messages these are, if that is known: some payloads are looked at whole.
+    workload: Option<Workload>,
+    /// The workload's rules send there; true if it is not known.
+    is_known: bool,
+}
+
+impl Expected {
+    /// In that topic, of that workload.
+    pub fn new(topic: String, workload: Option<Workload>) -> Self {
+        let is_known = workload.is_none_or(|workload| workload.topics().contains(&topic));
+        Self { route: message::route_of(&topic), topic, workload, is_known }
+    }
 }
 
 /// A partition: locked by the thread that handles a batch for it, for that batch.
@@ -102,10 +113,14 @@ impl Partition {
                     self.note(stamp, ledger, &mut tally);
                     ledger.arrivals.note(stamp);
                     spans.note(stamp.sent, &mut self.latencies);
-                    let is_here = stamp.route == ROUTE_ANY || stamp.route == expected.route;
+                    let is_here = match stamp.route {
+                        ROUTE_ANY => expected.is_known,
+                        route => route == expected.route,
+                    };
                     tally.misrouted += u64::from(!is_here);
-                    let audited = expected.audit.filter(|_| offset % AUDIT_EVERY == 1);
-                    let is_good = audited.is_none_or(|audit| audit(&expected.topic, payload));
+                    let looked_at = expected.workload.filter(|_| offset % AUDIT_EVERY == 1);
+                    let is_good = looked_at
+                        .is_none_or(|workload| audit::is_made(workload, &expected.topic, payload));
                     tally.misshapen += u64::from(!is_good);
                 }
                 Err(_) => tally.corrupt += 1,
@@ -250,7 +265,7 @@ mod tests {
     }
 
     fn expected(topic: &str) -> Expected {
-        Expected { topic: topic.to_owned(), route: route_of(topic), audit: None }
+        Expected::new(topic.to_owned(), None)
     }
 
     fn take(
@@ -272,8 +287,7 @@ mod tests {
         let message = messages(2, &[0, 1]);
         let bytes = batch((-1, -1, -1), &[&message[0], &message[1]]);
         let batch = Batch::parse(&bytes, true).unwrap().0;
-        let mut expected = expected("other");
-        expected.audit = Some(|topic, payload| topic == "other" && payload.starts_with(b"{"));
+        let expected = Expected::new("other".to_owned(), Some(Workload::W3 { rules: 100 }));
         partition.take(&batch, &expected, &ledger).unwrap();
         let counts = ledger.counts();
         assert_eq!((counts.unique, counts.misrouted, counts.misshapen), (2, 2, 1));

@@ -104,6 +104,9 @@ impl Section {
 /// Errors: `Failure::Setup` with the file and the reason.
 pub fn check_file(file: &Path) -> Result<(), Failure> {
     let refuse = |error| Failure::Setup(format!("{}: {error}", file.display()));
+    if file.is_dir() {
+        return Err(refuse(io::ErrorKind::IsADirectory.into()));
+    }
     let part = part_file(file).map_err(refuse)?;
     fs::write(&part, "").and_then(|()| fs::remove_file(&part)).map_err(refuse)
 }

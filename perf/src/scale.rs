@@ -101,7 +101,7 @@ impl Dimension {
             Self::Rules => vec![10, 50, 100, 200, 500],
             Self::Connections => CONNECTIONS.map(usize::from).to_vec(),
             Self::Shards => vec![1, 2, 4, 8],
-            Self::Size => vec![128, 248, 1024, 8192, 65_536],
+            Self::Size => vec![106, 248, 1024, 8192, 65_536],
             Self::Topics => vec![1, 10, 100, 1000],
         }
     }
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(judge(&shards(1.05)), Ok(()));
         let failure = judge(&shards(1.2)).unwrap_err();
         assert_eq!(failure.to_string(), "8 shards cost 1.200 of 1 shard, above 1.1");
-        let sizes = [run(Dimension::Size, 128, 1.0), run(Dimension::Size, 65_536, 50.0)];
+        let sizes = [run(Dimension::Size, 106, 1.0), run(Dimension::Size, 65_536, 50.0)];
         assert_eq!(judge(&sizes), Ok(()));
     }
 

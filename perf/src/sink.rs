@@ -11,7 +11,7 @@ use crate::faults::{DELAY_MAX, Faults};
 use crate::forwarder::check_port;
 use crate::latencies::Latencies;
 use crate::ledger::Ledger;
-use crate::workload::Audit;
+use crate::workload::Workload;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,8 +39,8 @@ pub struct Plan {
     pub partitions: u16,
     /// Whether each batch's CRC is verified too.
     pub check_crc: bool,
-    /// Looks at some payloads whole.
-    pub audit: Option<Audit>,
+    /// Whose messages come: their topics are checked, and some payloads whole.
+    pub workload: Option<Workload>,
     /// What it does wrong on purpose.
     pub faults: Faults,
 }
@@ -49,7 +49,7 @@ impl Plan {
     /// As every comparison has it: three brokers from this port on, eight partitions, no faults.
     pub fn at(port: u16) -> Self {
         let faults = Faults::default();
-        Self { port, brokers: 3, partitions: 8, check_crc: false, audit: None, faults }
+        Self { port, brokers: 3, partitions: 8, check_crc: false, workload: None, faults }
     }
 
     /// Each broker's.

@@ -48,8 +48,12 @@ impl std::fmt::Display for Spread {
     }
 }
 
-/// CPU of the runs of one label by those of another, round by round; `None` unless both ran.
+/// CPU of the runs of one label by those of another, round by round; `None` unless both ran, and
+/// neither lost or spoiled anything.
 pub fn ratio(runs: &[Run], own: &str, peer: &str) -> Option<Spread> {
+    if [own, peer].iter().any(|label| !of_label(runs, label).all(Run::is_whole)) {
+        return None;
+    }
     let of = |label| of_label(runs, label).map(|run| run.cpu_per_million);
     Spread::of(of(own).zip(of(peer)).map(|(own, peer)| own / peer))
 }
@@ -102,10 +106,11 @@ pub fn table(runs: &[Run]) -> Table {
         };
         let sum =
             |field: fn(&Run) -> u64| of_label(runs, label).map(field).sum::<u64>().to_string();
+        let mark = if of_label(runs, label).all(|run| run.is_taken) { "" } else { " !" };
         table.rows.push(vec![
             label.to_owned(),
             figure(|run| run.cpu_per_million, 3),
-            figure(|run| run.messages_per_second, 0),
+            figure(|run| run.messages_per_second, 0) + mark,
             figure(|run| run.memory_peak_mib, 1),
             sum(|run| run.lost),
             sum(|run| run.duplicated),
@@ -134,6 +139,9 @@ pub fn notes(runs: &[Run]) -> Vec<String> {
         cost.as_ref().map(|cost| format!("{name} {cost:.0} ns/{unit}"))
     });
     let costs: Vec<String> = costs.collect();
+    if !runs.iter().all(|run| run.is_taken) {
+        notes.push("! the rate was not taken: the forwarder held the load back".to_owned());
+    }
     if !costs.is_empty() {
         notes.push(format!("the tools' own CPU: {}", costs.join(", ")));
     }
@@ -196,6 +204,7 @@ fn run_json(run: &Run) -> Value {
         "misshapen": run.misshapen,
         "cpu_seconds_per_million": run.cpu_per_million,
         "messages_per_second": run.messages_per_second,
+        "is_rate_taken": run.is_taken,
         "memory_peak_mib": run.memory_peak_mib,
         "records_per_batch": run.records_per_batch,
         "load_cpu_ns_per_message": run.load_ns,
@@ -224,15 +233,16 @@ pub(crate) fn sample(label: &str, cpu_per_million: f64) -> Run {
         label: label.to_owned(),
         sent: 10,
         received: 10,
-        lost: 1,
+        lost: 0,
         duplicated: 0,
         reordered: 0,
         corrupt: 0,
-        misrouted: 2,
-        misshapen: 3,
+        misrouted: 0,
+        misshapen: 0,
         by_topic: vec![("test".to_owned(), 10)],
         cpu_per_million,
         messages_per_second: 1000.0,
+        is_taken: true,
         memory_peak_mib: 20.0,
         records_per_batch: 100.0,
         load_ns: 70.0,
@@ -263,13 +273,39 @@ mod tests {
     }
 
     #[test]
+    fn what_lost_or_spoiled_messages_has_no_ratio() {
+        let spoil: [fn(&mut Run); 4] = [
+            |run| run.lost = 1,
+            |run| run.corrupt = 1,
+            |run| run.misrouted = 1,
+            |run| run.misshapen = 1,
+        ];
+        for (spoil, index) in spoil.iter().zip([0, 1, 0, 1]) {
+            let mut runs = [sample("corndog", 1.0), sample("rsyslog", 2.0)];
+            assert!(ratio(&runs, "corndog", "rsyslog").is_some());
+            spoil(&mut runs[index]);
+            assert_eq!(ratio(&runs, "corndog", "rsyslog"), None);
+        }
+    }
+
+    #[test]
+    fn a_rate_that_was_not_taken_is_marked() {
+        let mut runs = [sample("corndog", 1.0), sample("rsyslog", 2.0)];
+        assert!(!table(&runs).text().contains('!') && notes(&runs).len() == 3);
+        runs[1].is_taken = false;
+        assert!(table(&runs).text().contains("1000 (1000..1000) !"));
+        assert!(notes(&runs).iter().any(|note| note.starts_with("! the rate was not taken")));
+    }
+
+    #[test]
     fn table_and_json_hold_every_forwarder() {
-        let runs = [sample("rsyslog", 2.0), sample("corndog", 1.0), sample("rsyslog", 3.0)];
+        let mut runs = [sample("rsyslog", 2.0), sample("corndog", 1.0), sample("rsyslog", 3.0)];
+        runs[2].reordered = 2;
         let text = table(&runs).text();
         assert!(text.contains("corndog") && text.contains("2.500 (2.000..3.000)"), "{text}");
         assert_eq!(notes(&runs)[0], "rsyslog, records by topic: test 20");
         let json = json(&runs, &[("corndog".to_owned(), "rsyslog".to_owned())]);
-        assert_eq!(json["forwarders"]["rsyslog"]["lost"], 2);
+        assert_eq!(json["forwarders"]["rsyslog"]["reordered"], 2);
         assert_eq!(json["cpu_ratios"]["corndog/rsyslog"]["median"], 0.5);
         assert_eq!(json["runs"].as_array().map(Vec::len), Some(3));
     }

@@ -2,36 +2,32 @@
 //!
 //! Kinds of message follow a fixed order, so that their shares are exact in every hundred; what is
 //! in them is drawn from a seed. A workload says for each message which topic the rules choose: that
-//! is its stamp's route.
+//! is its stamp's route; of W1's messages, which rules of any kind may forward, only its name says it.
 
 use crate::failure::Failure;
 use crate::message::{
     FRAME_BYTES_MAX, FRAME_BYTES_MIN, HEADER, ROUTE_ANY, STAMP_BYTES, Text, route_of,
 };
 use crate::random::Random;
-use serde_json::Value;
 
 /// Topics that JSON messages of W2 name.
 const TOPICS: [&str; 4] = ["access", "audit", "cart", "metrics"];
 /// Where W1 and W4 send.
 const TOPIC_ALL: &str = "logs";
 /// Where a rule of W3 and W2's text rule send.
-const TOPIC_MATCHED: &str = "test";
+pub(crate) const TOPIC_MATCHED: &str = "test";
 /// Where the catch-all sends.
-const TOPIC_UNKNOWN: &str = "logs-unknown";
+pub(crate) const TOPIC_UNKNOWN: &str = "logs-unknown";
 /// Bytes of a frame in W1, unless said otherwise.
-const W1_FRAME_BYTES: usize = 248;
+pub(crate) const W1_FRAME_BYTES: usize = 248;
 /// Bytes of MSG in W3, stamp included: frames are as in W1.
-const W3_MSG_BYTES: usize = W1_FRAME_BYTES - HEADER.len();
+pub(crate) const W3_MSG_BYTES: usize = W1_FRAME_BYTES - HEADER.len();
 /// Numbers that no rule of W3 has: from this on, below 1000.
 const W3_NUMBER_UNKNOWN: u64 = 500;
 /// The most rules of W3: half of them have numbers from 0 on.
 const W3_RULES_MAX: usize = 2 * W3_NUMBER_UNKNOWN as usize;
 /// The most topics: as many as `workloads/topics.toml` allows.
 const TOPICS_MAX: usize = 1000;
-
-/// Looks at a topic's name and a payload whole: whether the rules make such a payload.
-pub type Audit = fn(&str, &[u8]) -> bool;
 
 /// What is sent, and by which rules it is forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,14 +122,6 @@ impl Workload {
     pub fn texts(self, seed: u64) -> impl Iterator<Item = Text> {
         let mut random = Random(seed);
         (0..).map(move |index| self.text(index, &mut random))
-    }
-
-    /// What some of the delivered payloads are held against.
-    pub fn audit(self) -> Option<Audit> {
-        match self {
-            Self::W2 => Some(is_w2_payload),
-            Self::W1 { .. } | Self::W3 { .. } | Self::W4 | Self::Topics { .. } => None,
-        }
     }
 
     /// The message of that index.
@@ -233,43 +221,6 @@ fn topics_text(topic: u64, random: &mut Random) -> Text {
     }
 }
 
-/// Whether W2's rules make this payload for that topic: merged, replaced, or as it was.
-fn is_w2_payload(topic: &str, payload: &[u8]) -> bool {
-    match topic {
-        TOPIC_MATCHED => is_w2_replaced(payload).unwrap_or(false),
-        TOPIC_UNKNOWN => payload.trim_ascii_start().starts_with(b"good day "),
-        _ => is_w2_merged(topic, payload).unwrap_or(false),
-    }
-}
-
-fn is_w2_replaced(payload: &[u8]) -> Option<bool> {
-    let text = std::str::from_utf8(payload).ok()?;
-    let msg = text.strip_prefix("This is the total message: ")?.trim_start();
-    let name = msg.strip_prefix("hello ")?.split(' ').next()?;
-    Some(text.ends_with(&format!("\n\nAnd the name is: {name}\n")))
-}
-
-/// Whether it is the object as sent, with `version` and `timestamp` under `meta.hotdog`, no more.
-fn is_w2_merged(topic: &str, payload: &[u8]) -> Option<bool> {
-    let value: Value = serde_json::from_slice(payload).ok()?;
-    let keys = |value: &Value| -> Option<Vec<String>> {
-        let mut keys: Vec<String> = value.as_object()?.keys().cloned().collect();
-        keys.sort();
-        Some(keys)
-    };
-    let (meta, hotdog) = (value.get("meta")?, value.get("meta")?.get("hotdog")?);
-    let is_filled = |key: &str| hotdog[key].as_str().is_some_and(|text| !text.is_empty());
-    Some(
-        topic.strip_prefix("logs-") == meta.get("topic")?.as_str()
-            && keys(&value)? == ["level", "meta", "request", "service", "text", "time"]
-            && keys(meta)? == ["hotdog", "region", "topic"]
-            && keys(hotdog)? == ["timestamp", "version"]
-            && keys(value.get("request")?)? == ["bytes", "method", "path", "status"]
-            && is_filled("version")
-            && is_filled("timestamp"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,31 +293,6 @@ mod tests {
         assert_eq!(texts[3].route, route_of("logs-003"));
         assert!(texts.iter().all(|text| msg(text).len() == 192));
         assert!(Workload::Topics { topics: 1001 }.check().is_err());
-    }
-
-    #[test]
-    fn audit_takes_what_the_rules_make_and_nothing_else() {
-        let audit = Workload::W2.audit().unwrap();
-        let texts: Vec<Text> = Workload::W2.texts(1).take(100).collect();
-        for text in &texts {
-            let msg = String::from_utf8(msg(text)).unwrap();
-            if let Some(rest) = msg.strip_prefix("hello ") {
-                let name = rest.split(' ').next().unwrap();
-                let made = format!("This is the total message: {msg}\n\nAnd the name is: {name}\n");
-                assert!(audit("test", made.as_bytes()), "{made}");
-                assert!(!audit("test", made.replace("name is: ", "name is: x").as_bytes()));
-                assert!(!audit("test", msg.as_bytes()));
-            } else if msg.starts_with('{') {
-                let mut value: Value = serde_json::from_str(&msg).unwrap();
-                let topic = format!("logs-{}", value["meta"]["topic"].as_str().unwrap());
-                assert!(!audit(&topic, msg.as_bytes()));
-                value["meta"]["hotdog"] = serde_json::json!({"version": "1", "timestamp": "now"});
-                assert!(audit(&topic, value.to_string().as_bytes()));
-                assert!(!audit("logs-other", value.to_string().as_bytes()));
-            } else {
-                assert!(audit("logs-unknown", msg.as_bytes()), "{msg}");
-            }
-        }
     }
 
     #[test]

@@ -24,9 +24,9 @@ struct Args {
     /// given several times; all: w1 to w4
     #[argh(option, from_str_fn(named))]
     workload: Vec<Workloads>,
-    /// compare with rsyslog (default but for w3), syslog-ng (default of w3) or rsyslog-strings
-    /// (string compares for regexes, w3); may be given several times, and is left out where it has
-    /// no configuration for one of several workloads
+    /// compare with rsyslog and syslog-ng (both are the default) or rsyslog-strings (string compares
+    /// for regexes, w3); may be given several times, and is left out where it has no configuration
+    /// for one of several workloads
     #[argh(option, from_str_fn(Kind::parse))]
     peer: Vec<Kind>,
     /// measure one forwarder alone
@@ -112,9 +112,10 @@ fn run(args: &Args) -> Result<(), Failure> {
         comparison::report(&runs, &facts)?.write(&file)?;
         eprintln!("report: {}", file.display());
     }
-    match comparison::agree(&runs) {
-        true => Ok(()),
-        false => Err(Failure::Run("the sink and Kafka do not agree".into())),
+    match comparison::fault(&runs) {
+        Some(fault) => Err(Failure::Run(fault)),
+        None if comparison::agree(&runs) => Ok(()),
+        None => Err(Failure::Run("the sink and Kafka do not agree".into())),
     }
 }
 
@@ -164,10 +165,15 @@ fn entrants(
         (Some(_), ..) => {
             return Err(Failure::Setup("--only measures one forwarder: leave --peer out".into()));
         }
-        (None, [], Workload::W3 { .. }) => vec![Kind::SyslogNg, Kind::Corndog],
-        (None, [], _) => vec![Kind::Rsyslog, Kind::Corndog],
+        (None, [], _) => vec![Kind::Rsyslog, Kind::SyslogNg, Kind::Corndog],
         (None, peers, _) => [peers, &[Kind::Corndog]].concat(),
     };
+    if let Some(twice) = (1..kinds.len()).find(|index| kinds[..*index].contains(&kinds[*index])) {
+        let name = kinds[twice].name();
+        return Err(Failure::Setup(format!(
+            "--peer {name}: name each forwarder once, and no corndog"
+        )));
+    }
     let is_wanted = |kind: &Kind| !is_one_of_several || configs::of(*kind, workload).is_some();
     let entrant = |kind: Kind| {
         let is_slow = kind != Kind::Corndog && args.only.is_none();

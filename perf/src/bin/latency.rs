@@ -101,7 +101,13 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
     curves::write(&curves, &facts, &folder)?;
     eprintln!("report: {}", folder.join("report.html").display());
-    Ok(())
+    match runs.iter().find(|run| run.lost > 0) {
+        None => Ok(()),
+        Some(run) => Err(Failure::Run(format!(
+            "{} at {} lost {} of {} messages: in its percentiles they took longer than any that came",
+            run.label, run.demand, run.lost, run.sent
+        ))),
+    }
 }
 
 fn load_fact(args: &Args) -> String {

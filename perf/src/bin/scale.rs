@@ -9,7 +9,7 @@ use corndog_perf::{Failure, compare, forwarder, growth, report, sink};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Measures corndog alone with 10 to 500 rules, 4 to 10000 connections, 1 to 8 shards, frames of 128
+/// Measures corndog alone with 10 to 500 rules, 4 to 10000 connections, 1 to 8 shards, frames of 106
 /// B to 64 KiB and 1 to 1000 topics: CPU per million messages, messages per second, peak memory, and
 /// the CPU by that of the first point in the same round. Exit code 1 if 500 rules or 8 shards cost
 /// above 1.1 of the first point, 10000 connections or 1000 topics above 1.3.

@@ -27,10 +27,10 @@ struct Args {
     /// verify the CRC of each batch too
     #[argh(switch)]
     crc: bool,
-    /// workload whose payloads are looked at whole, one in 256: w1 (default, nothing to look at),
-    /// w2, w3
-    #[argh(option, default = "Workload::W1 { frame_bytes: 248 }", from_str_fn(Workload::parse))]
-    workload: Workload,
+    /// workload whose messages come, w1 to w4: the topics of all are checked, one payload in 256 is
+    /// looked at whole; left out, what their stamps say is
+    #[argh(option, from_str_fn(Workload::parse))]
+    workload: Option<Workload>,
     /// ms from a produce request's records to its answer (default 0); the connection's next request
     /// waits behind it, as Kafka's do
     #[argh(option, default = "0")]
@@ -67,7 +67,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         brokers: args.brokers,
         partitions: args.partitions,
         check_crc: args.crc,
-        audit: args.workload.audit(),
+        workload: args.workload,
         faults: Faults { delay: Duration::from_millis(args.delay), errors: args.errors.clone() },
     };
     let sink = sink::Sink::start(&plan)?;
