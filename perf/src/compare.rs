@@ -10,12 +10,13 @@
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::fleet::{Fleet, Sent};
-use crate::forwarder::{self, Installed, Place, Profile, Running};
+use crate::forwarder::{self, Installed, Place, Running};
 use crate::kafka::Kafka;
 use crate::load;
 use crate::message::Framing;
 use crate::pace::{Pace, Spread};
 use crate::progress::Progress;
+use crate::recording::{self, Recording};
 use crate::sink;
 use crate::wire::{self, Dial};
 use crate::workload::Workload;
@@ -165,6 +166,7 @@ impl Plan {
             load_plan(entrant, self.port, Dial::Plain).check()?;
             entrant.installed.check(entrant.workload)?;
         }
+        self.profile.as_deref().map_or(Ok(()), recording::check)?;
         forwarder::check_port(self.port, "--port")?;
         self.sink.check_ports("--sink-port")
     }
@@ -196,7 +198,9 @@ pub fn run(plan: &Plan, stop: &AtomicBool) -> Result<Vec<Run>, Failure> {
 }
 
 /// One forwarder, once: from an empty sink to a stopped process.
-fn run_one(
+///
+/// Errors: as `run`, but for what `Plan::check` finds, and what failed because of `stop`.
+pub fn run_one(
     plan: &Plan,
     entrant: &Entrant,
     scratch: &Scratch,
@@ -219,14 +223,14 @@ fn run_one(
     thread::sleep(SETTLE_TIME);
     let open = |count| Fleet::open(plan.port, count, &mut running);
     let mut fleet = entrant.connections.map(open).transpose()?;
-    let profile = plan.profile.as_deref().map(|file| running.profile(file)).transpose()?;
+    let recording = plan.profile.as_deref().map(|file| running.record(file)).transpose()?;
     let cpu_before = running.cpu()?;
     let scene = Scene { port: plan.port, dial: &dial, entrant, destination: &destination, stop };
     let load = scene.load_until_delivered(fleet.as_mut(), &mut running)?;
     thread::sleep(SETTLE_TIME);
     let cpu = running.cpu()?.saturating_sub(cpu_before);
     let memory_peak = running.memory_peak()?;
-    profile.map(Profile::stop).transpose()?;
+    recording.map(Recording::stop).transpose()?;
     fleet.map(Fleet::leave).transpose()?;
     running.stop()?;
     // Read after the stop: whatever came late is in.

@@ -3,6 +3,7 @@
 use crate::configs;
 use crate::cpu;
 use crate::failure::Failure;
+use crate::recording::Recording;
 use crate::workload::Workload;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
@@ -18,8 +19,6 @@ use std::time::{Duration, Instant};
 const START_TIME: Duration = Duration::from_secs(20);
 /// After SIGTERM; then it is killed.
 const STOP_TIME: Duration = Duration::from_secs(40);
-/// `perf` copies 24 KiB of each stack: librdkafka has 16 in one frame, where it calls `sendmsg`.
-const STACKS: &str = "--call-graph=dwarf,24576";
 const TICK: Duration = Duration::from_millis(20);
 
 /// What can be compared.
@@ -210,20 +209,9 @@ impl Running {
         entries.map(Iterator::count).map_err(|_| self.gone())
     }
 
-    /// Samples its stacks into a file until the profile is stopped.
-    ///
-    /// Errors: `Failure::Setup` if `perf` does not start.
-    pub fn profile(&self, file: &Path) -> Result<Profile, Failure> {
-        let mut command = Command::new("perf");
-        // By the clock: virtual machines often have no cycle counter. Frames by debug information:
-        // releases have no frame pointers, nor have the peers' packages.
-        command.args(["record", "--quiet", "--event=cpu-clock", "--freq=997"]);
-        command.arg(STACKS);
-        command.arg("--pid").arg(self.child.id().to_string()).arg("--output").arg(file);
-        let child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let missing = |error| Failure::Setup(format!("perf does not start: {error}"));
-        Ok(Profile(child.map_err(missing)?))
+    /// Samples its stacks into a file until the recording is stopped.
+    pub fn record(&self, file: &Path) -> Result<Recording, Failure> {
+        Recording::start(self.child.id(), file, &self.log.with_file_name("perf"))
     }
 
     /// Fails if it has ended by itself.
@@ -276,20 +264,8 @@ impl Drop for Running {
     }
 }
 
-/// A `perf record` that runs.
-pub struct Profile(Child);
-
-impl Profile {
-    /// Ends it, and waits until its file is whole.
-    pub fn stop(mut self) -> Result<(), Failure> {
-        signal(&self.0, Signal::INT);
-        // Its exit code tells how it was ended, not whether it went well.
-        self.0.wait().map(drop).map_err(|error| Failure::Run(format!("perf: {error}")))
-    }
-}
-
 /// Whether the signal was sent.
-fn signal(child: &Child, signal: Signal) -> bool {
+pub(crate) fn signal(child: &Child, signal: Signal) -> bool {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }

@@ -25,7 +25,8 @@
 //! - [`watching`]: what corndog's [`status`] server says, and what its [`abusers`] cost
 //! - [`report`]: figures as one HTML file, with each [`table`], charts ([`plot`], over an [`axis`], on a [`canvas`])
 //!   and facts about the [`machine`]
-//! - [`profile`]: where a run's CPU time went, by kind of thread
+//! - [`recording`]: a process's stacks, sampled; [`profile`]: where its CPU time went, by kind of
+//!   thread
 //! - [`stop`]: the signals that end them
 //! - [`latencies`]: how long messages took, as a histogram; [`random`]: what is drawn
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
@@ -71,6 +72,7 @@ pub mod plot;
 pub mod profile;
 pub mod progress;
 pub mod random;
+pub mod recording;
 pub mod records;
 pub mod report;
 pub mod scale;

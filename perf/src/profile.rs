@@ -3,15 +3,22 @@
 //! ```text
 //!  perf.data -perf script-> stacks -inferno-> "receiver_0;clone3;...;parse 17" -> by kind -> SVG
 //! ```
+//!
+//! What a folder holds of an earlier run is replaced whole: kinds that were not seen this time have
+//! no file in it.
 
 use crate::failure::Failure;
+use crate::machine::Facts;
+use crate::recording;
+use crate::report::{self, Report, Section, escaped};
+use crate::table::Table;
 use inferno::collapse::Collapse;
 use inferno::collapse::perf::{Folder, Options};
 use inferno::flamegraph;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter};
+use std::io::BufReader;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -21,6 +28,8 @@ const SCRIPT_SECONDS_MAX: &str = "300";
 const TOP_COUNT: usize = 10;
 /// Of a function's name in the table.
 const NAME_CHARACTERS_MAX: usize = 88;
+/// Pixels of a flame graph in a report, as wide as the page; narrower beside less room.
+const GRAPH_WIDTH: usize = 1072;
 /// How inferno marks a function of the kernel, and one that was inlined.
 const MARKS: [&str; 2] = ["_[k]", "_[i]"];
 
@@ -74,11 +83,13 @@ impl Profile {
     /// Errors: `Failure::Run`; `perf script` fails, or nothing was sampled.
     pub fn read(file: &Path) -> Result<Self, Failure> {
         let broken = |what: String| Failure::Run(format!("perf script: {what}"));
+        let log = file.with_extension("log");
+        let said = File::create(&log).map_err(|error| broken(error.to_string()))?;
         let mut command = Command::new("timeout");
         // Without periods, by which the folder would weigh: a sample is one.
         command.args([SCRIPT_SECONDS_MAX, "perf", "script", "--inline", "--fields=-period"]);
         command.arg("--input").arg(file);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(said);
         let mut child = command.spawn().map_err(|error| broken(error.to_string()))?;
         let mut folded = Vec::new();
         let read = match child.stdout.take() {
@@ -86,10 +97,13 @@ impl Profile {
             None => Ok(()),
         };
         let status = child.wait().map_err(|error| broken(error.to_string()))?;
-        read.map_err(|error| broken(error.to_string()))?;
+        let said = fs::read(&log).unwrap_or_default();
+        recording::remove(&log)?;
         if !status.success() {
-            return Err(broken(status.to_string()));
+            let said = recording::last_line(&String::from_utf8_lossy(&said));
+            return Err(broken(format!("{status}: {said}")));
         }
+        read.map_err(|error| broken(error.to_string()))?;
         let profile = Self::parse(&String::from_utf8_lossy(&folded));
         match profile.sample_count() {
             0 => Err(broken("nothing was sampled".into())),
@@ -143,33 +157,66 @@ impl Profile {
         table
     }
 
-    /// Draws a flame graph of each kind that was seen, and a page that names them.
-    pub fn draw(&self, folder: &Path, title: &str) -> Result<(), Failure> {
-        let broken = |error| Failure::Run(format!("{}: {error}", folder.display()));
-        let mut page = format!("<!doctype html><meta charset=utf-8><title>{title}</title>\n");
-        page += &format!("<h1>{title}</h1>\n");
-        for kind in Kind::ALL.into_iter().filter(|kind| self.count(*kind) > 0) {
-            let name = format!("{}.svg", kind.name());
-            let share = format!("{:.1} % of the CPU time", 100.0 * self.share(kind));
-            let mut options = flamegraph::Options::default();
-            options.title = format!("{title}, {}", kind.name());
-            options.subtitle = Some(share.clone());
-            options.colors =
-                flamegraph::color::Palette::Multi(flamegraph::color::MultiPalette::Rust);
-            // The same colors in each run, that two can be laid side by side.
-            options.hash = true;
-            let lines: Vec<String> = self.stacks[kind as usize]
-                .iter()
-                .map(|(stack, count)| format!("{stack} {count}"))
-                .collect();
-            let file = BufWriter::new(File::create(folder.join(&name)).map_err(broken)?);
-            flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), file)
-                .map_err(broken)?;
-            page += &format!("<h2>{}: {share}</h2>\n<a href={name}>", kind.name());
-            page += &format!("<img src={name} width=1200></a>\n");
+    /// Writes a flame graph of each kind that was seen, and a report with all of them.
+    pub fn draw(&self, folder: &Path, title: &str, facts: Facts) -> Result<(), Failure> {
+        let mut sections = Vec::new();
+        for kind in Kind::ALL {
+            let file = folder.join(format!("{}.svg", kind.name()));
+            recording::remove(&file)?;
+            if self.count(kind) == 0 {
+                continue;
+            }
+            let graph = self.graph(kind, title)?;
+            fs::write(&file, &graph)
+                .map_err(|error| Failure::Run(format!("{}: {error}", file.display())))?;
+            sections.push(self.section(kind, &graph));
         }
-        page += &format!("<pre>{}</pre>\n", escape(&self.table()));
-        fs::write(folder.join("index.html"), page).map_err(broken)
+        let report = Report {
+            title: title.to_owned(),
+            lead:
+                "Where the CPU time went, by kind of thread: its stacks from below, each as wide \
+                   as its part of the samples. A click on a function shows it alone."
+                    .to_owned(),
+            command: report::command_line(),
+            facts: facts.0,
+            sections,
+        };
+        report.write(&folder.join("index.html"))
+    }
+
+    /// A kind's flame graph, an SVG.
+    fn graph(&self, kind: Kind, title: &str) -> Result<String, Failure> {
+        let mut options = flamegraph::Options::default();
+        options.title = format!("{title}, {}", kind.name());
+        options.subtitle = Some(self.percent(kind));
+        options.colors = flamegraph::color::Palette::Multi(flamegraph::color::MultiPalette::Rust);
+        // The same colors in each run, that two can be laid side by side.
+        options.hash = true;
+        let lines: Vec<String> = self.stacks[kind as usize]
+            .iter()
+            .map(|(stack, count)| format!("{stack} {count}"))
+            .collect();
+        let mut graph = Vec::new();
+        flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut graph)
+            .map_err(|error| Failure::Run(format!("{} threads: {error}", kind.name())))?;
+        Ok(String::from_utf8_lossy(&graph).into_owned())
+    }
+
+    fn section(&self, kind: Kind, graph: &str) -> Section {
+        let mut table = Table::new(&["function", "% of all"]);
+        for (function, share) in self.top(kind) {
+            table.rows.push(vec![readable(&function), format!("{:.1}", 100.0 * share)]);
+        }
+        Section {
+            title: format!("{}: {}", kind.name(), self.percent(kind)),
+            charts: vec![framed(graph)],
+            tables: vec![table],
+            ..Section::default()
+        }
+    }
+
+    fn percent(&self, kind: Kind) -> String {
+        format!("{:.1} % of the CPU time", 100.0 * self.share(kind))
     }
 
     fn count(&self, kind: Kind) -> u64 {
@@ -212,8 +259,19 @@ fn readable(function: &str) -> String {
     if is_kernel { format!("(kernel) {cut}") } else { cut }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+/// A graph as a document of its own within the report: its scripts know of one graph alone.
+fn framed(graph: &str) -> String {
+    let height = graph.split_once(" height=\"").and_then(|(_, rest)| rest.split('"').next());
+    let height: usize = height.and_then(|height| height.parse().ok()).unwrap_or(GRAPH_WIDTH);
+    // The graph's scripts leave its width to what is around it.
+    let start = "<!doctype html><meta charset=utf-8><style>body{margin:0}svg{width:100%}</style>";
+    // The first tag is the graph's; what stands before it is for files.
+    let graph = graph.find("<svg").map_or(graph, |index| &graph[index..]);
+    format!(
+        "<iframe sandbox=\"allow-scripts\" height=\"{height}\" style=\"border: 0; \
+         width: min({GRAPH_WIDTH}px, 100vw - 48px)\" srcdoc=\"{}\"></iframe>",
+        escaped(&format!("{start}{graph}"))
+    )
 }
 
 #[cfg(test)]
@@ -256,20 +314,30 @@ mod tests {
     }
 
     #[test]
-    fn table_and_page_name_every_kind() {
+    fn table_and_report_name_every_kind_and_no_earlier_one() {
         let profile = Profile::parse(FOLDED);
         let table = profile.table();
         assert!(table.contains(" 60.0 %  receiver\n          35.0 %  parse\n"), "{table}");
         assert!(table.contains("(kernel) copy_to_iter\n"), "{table}");
         let folder = std::env::temp_dir().join(format!("corndog-profile-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        profile.draw(&folder, "a run").unwrap();
-        let page = fs::read_to_string(folder.join("index.html")).unwrap();
-        assert!(page.contains("&lt;a::b as c>::poll"), "{page}");
+        let mut facts = Facts::default();
+        facts.add("kernel", "6.1");
+        profile.draw(&folder, "a run", facts.clone()).unwrap();
+        let report = fs::read_to_string(folder.join("index.html")).unwrap();
+        assert!(report.contains("<td>&lt;a::b as c&gt;::poll</td>"), "{report}");
+        assert!(report.contains("<dt>kernel</dt><dd>6.1</dd>"), "{report}");
+        assert_eq!(report.matches("srcdoc=").count(), Kind::ALL.len());
         for kind in Kind::ALL {
             let svg = fs::read_to_string(folder.join(format!("{}.svg", kind.name()))).unwrap();
-            assert!(svg.contains("<svg") && page.contains(kind.name()));
+            assert!(svg.contains("<svg") && report.contains(kind.name()));
+            assert!(report.contains(&format!("a run, {}", kind.name())));
         }
+        // Kinds of the run before stayed beside those of this one.
+        Profile::parse("producer;clone3;send 20\n").draw(&folder, "another", facts).unwrap();
+        let is_there = |kind: Kind| folder.join(format!("{}.svg", kind.name())).exists();
+        assert_eq!(Kind::ALL.map(is_there), [false, true, false, false]);
+        assert!(!folder.join("index.html.part").exists());
         fs::remove_dir_all(&folder).unwrap();
     }
 }
