@@ -146,7 +146,7 @@ mod tests {
         runs[1].by_topic[0].0 = "other".to_owned();
         let (lines, agree) = judge(&runs);
         let text = lines.concat();
-        assert!(!agree && text.contains("lost 1 and 4"), "{text}");
+        assert!(!agree && text.contains("lost 0 and 3"), "{text}");
         assert!(text.contains("records in test 10 and 0, records in other 0 and 10"), "{text}");
         assert_eq!(judge(&runs[..1]), (Vec::new(), true));
     }
