@@ -7,6 +7,9 @@ use crate::forwarder::Kind;
 use crate::workload::Workload;
 use std::fmt::Write as _;
 
+/// Connections beside those of a load: what is just closing.
+const CONNECTIONS_SPARE: u32 = 100;
+
 /// The configuration, with the names of its place still to be filled in; `None`: there is none.
 pub fn of(kind: Kind, workload: Workload) -> Option<String> {
     let file = match (workload, kind) {
@@ -38,6 +41,13 @@ pub fn of(kind: Kind, workload: Workload) -> Option<String> {
         lines.push_str(&code_rule(kind, number));
     }
     Some(file.replace("@RULES@\n", &lines))
+}
+
+/// Variables under which corndog takes so many connections from one address.
+pub fn connection_limits(connections: u16) -> Vec<(&'static str, String)> {
+    let limit = (u32::from(connections) + CONNECTIONS_SPARE).to_string();
+    let names = ["CORNDOG_LIMITS__CONNECTIONS", "CORNDOG_LIMITS__CONNECTIONS_PER_IP"];
+    names.map(|name| (name, limit.clone())).to_vec()
 }
 
 /// The rule for messages that begin with `svc-NNN: `.

@@ -84,7 +84,9 @@ impl Latencies {
 
     /// Messages that never came took longer than any that did.
     pub fn record_lost(&mut self, count: u64) {
-        self.record(NANOS_MAX, count);
+        if count > 0 {
+            self.record(NANOS_MAX, count);
+        }
     }
 
     /// Adds all of another.
@@ -172,6 +174,16 @@ mod tests {
         let mut latencies = Latencies::default();
         (1..=1000).for_each(|millis| latencies.record(millis * 1_000_000, 1));
         latencies
+    }
+
+    #[test]
+    fn what_was_lost_took_longest() {
+        let mut latencies = Latencies::default();
+        latencies.record(2_000_000, 98);
+        latencies.record_lost(0);
+        assert!(latencies.longest_micros() < 2100.0);
+        latencies.record_lost(2);
+        assert!(latencies.micros(0.98) < 2100.0 && latencies.micros(0.99) > 3.5e9);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 use crate::clock;
 use crate::compare::{self, SETTLE_TIME, Scratch};
+use crate::configs;
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::forwarder::{self, Installed, Place, Running};
@@ -241,8 +242,8 @@ fn run_one(
     let destination = Destination::start(None, &plan.sink, workload)?;
     let (ledger, bootstrap) = (destination.ledger(), destination.bootstrap());
     let folder = scratch.folder(&entrant.label)?;
-    let environment: Vec<_> =
-        entrant.environment.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let own = entrant.environment.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let environment: Vec<_> = own.chain(configs::connection_limits(plan.connections)).collect();
     let place = Place { folder: &folder, port: plan.port, bootstrap, environment: &environment };
     let mut running = entrant.installed.start(workload, &place)?;
     thread::sleep(SETTLE_TIME);

@@ -149,10 +149,12 @@ impl Report {
 
     /// Fails if the load itself did not keep the pace: by much for many messages, or more and more.
     ///
-    /// `late_most` is what 99 of 100 messages may be late.
+    /// `late_most` is what 99 of 100 messages may be late, beyond the step in which they are to wait for
+    /// each other.
     pub fn check_pace(&self, pace: &Pace, late_most: Duration) -> Result<(), Failure> {
         let late = Duration::from_secs_f64(self.late().micros(0.99) / 1e6);
         let (intended, behind) = (self.intended(), self.behind());
+        let late_most = late_most + pace.step;
         let is_slow = behind > late_most && behind > intended / 99 && behind > 2 * self.held_back();
         if late <= late_most && !is_slow {
             return Ok(());

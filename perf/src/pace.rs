@@ -7,6 +7,8 @@ use std::time::Duration;
 /// has this for each of them, so that they wake up 20,000 times a second together. A wake-up with its
 /// write costs 10 to 20 us on a small machine, where the forwarder shares the cores.
 const STEP: Duration = Duration::from_micros(50);
+/// However many connections there are: what is due then waits no longer for its wake-up.
+const STEP_MAX: Duration = Duration::from_millis(4);
 
 /// How the messages of a rate are spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Spread {
 impl Pace {
     /// That rate, spread so, in the steps of so many connections.
     pub fn new(rate: u64, spread: Spread, connections: u16) -> Self {
-        Self { rate, spread, step: STEP * u32::from(connections) }
+        Self { rate, spread, step: (STEP * u32::from(connections)).min(STEP_MAX) }
     }
 }
 
@@ -142,6 +144,13 @@ mod tests {
         assert!((mean / 200_000.0 - 1.0).abs() < 0.02, "mean {mean}");
         // Of an exponential distribution both are the same.
         assert!((variance.sqrt() / mean - 1.0).abs() < 0.02, "deviation {}", variance.sqrt());
+    }
+
+    #[test]
+    fn a_step_is_bounded_for_any_number_of_connections() {
+        let step = |connections| Pace::new(1000, Spread::Poisson, connections).step;
+        assert_eq!(step(4), Duration::from_micros(200));
+        assert_eq!(step(u16::MAX), STEP_MAX);
     }
 
     #[test]

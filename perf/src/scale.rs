@@ -4,6 +4,7 @@
 //! others are held against, in the same round.
 
 use crate::compare::{Entrant, Run};
+use crate::configs;
 use crate::failure::Failure;
 use crate::forwarder::Installed;
 use crate::summary::{self, Spread};
@@ -13,8 +14,6 @@ use crate::workload::Workload;
 const SHARDS_CONNECTIONS: u16 = 32;
 /// Connections that topics come over: as in W1.
 const TOPICS_CONNECTIONS: u16 = 4;
-/// Connections beside those of a fleet: what is just closing.
-const CONNECTIONS_SPARE: u16 = 100;
 /// Large frames are fewer: so many bytes for each message of the other dimensions.
 const SIZE_BYTES_EACH: u64 = 2048;
 /// Messages are fewer with more topics than that, in proportion: else they take minutes.
@@ -146,7 +145,8 @@ impl Dimension {
             Self::Rules => Entrant { workload: Workload::W3 { rules: value }, ..plain(value) },
             Self::Connections => Entrant {
                 connections: u16::try_from(value).ok(),
-                environment: connection_limits(),
+                // The same for few and for many, so that nothing but their number differs.
+                environment: configs::connection_limits(CONNECTIONS[CONNECTIONS.len() - 1]),
                 ..plain(value)
             },
             Self::Shards => Entrant {
@@ -202,13 +202,6 @@ pub fn judge(runs: &[Run]) -> Result<(), Failure> {
         |(group, runs): &(&str, Vec<Run>)| Dimension::parse(group).ok()?.complaint(runs);
     let complaints: Vec<String> = summary::groups(runs).iter().filter_map(complaint).collect();
     if complaints.is_empty() { Ok(()) } else { Err(Failure::Run(complaints.join("; "))) }
-}
-
-/// The same for few and for many, so that nothing but their number differs.
-fn connection_limits() -> Vec<(&'static str, String)> {
-    let limit = (CONNECTIONS[CONNECTIONS.len() - 1] + CONNECTIONS_SPARE).to_string();
-    let names = ["CORNDOG_LIMITS__CONNECTIONS", "CORNDOG_LIMITS__CONNECTIONS_PER_IP"];
-    names.map(|name| (name, limit.clone())).to_vec()
 }
 
 #[cfg(test)]

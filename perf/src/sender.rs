@@ -35,6 +35,8 @@ pub(crate) struct Sender {
     messages: u64,
     fragment_bytes: usize,
     error: Option<String>,
+    /// When the last write ended, or it was made.
+    last_write: Instant,
     /// CPU time of the thread before it began to send: it made the block.
     cpu_before: Duration,
 }
@@ -76,6 +78,7 @@ impl Sender {
             messages: 0,
             fragment_bytes: 0,
             error: None,
+            last_write: Instant::now(),
             cpu_before: Duration::ZERO,
         }
     }
@@ -195,12 +198,13 @@ impl Sender {
         self.frame = whole;
         self.messages += messages;
         self.fragment_bytes = written.saturating_sub(self.block.start(whole));
+        self.last_write = Instant::now();
         sent.fetch_add(messages, Relaxed);
     }
 
     /// Says that no more comes, waits for the other end to close, and closes.
     pub(crate) fn finish(mut self) -> (Sent, Instant) {
-        let last_write = Instant::now();
+        let last_write = self.last_write;
         if self.error.is_none() {
             self.error = self.close().err().map(|error| format!("closing: {error}"));
         }

@@ -43,7 +43,8 @@ struct Args {
     /// how messages are spread: poisson (default) or constant
     #[argh(option, default = "Spread::Poisson", from_str_fn(Spread::parse))]
     arrivals: Spread,
-    /// microseconds between two wake-ups of a connection (default: 50 for each connection)
+    /// microseconds between two wake-ups of a connection (default: 50 for each connection,
+    /// 4000 at most)
     #[argh(option)]
     step: Option<u64>,
     /// milliseconds that one message in a hundred may be late by the load's own doing (default 5); a

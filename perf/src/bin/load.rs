@@ -39,7 +39,7 @@ struct Args {
     #[argh(option, default = "Spread::Constant", from_str_fn(Spread::parse))]
     arrivals: Spread,
     /// microseconds from one wake-up of a connection to the next, at least: what is due meanwhile goes
-    /// in one write (default: 50 for each connection, so 20,000 wake-ups a second of all)
+    /// in one write (default: 50 for each connection, 4000 at most, so 20,000 wake-ups a second of all)
     #[argh(option)]
     step: Option<u64>,
     /// milliseconds that one message in a hundred may be late by the load's own doing; more ends it
@@ -59,11 +59,11 @@ struct Args {
     /// rules that w3 is for (default 100): those of its messages that match have their numbers
     #[argh(option)]
     rules: Option<usize>,
-    /// w4: the forwarder's certificate, in PEM
+    /// with tls, and w4: the forwarder's certificate, in PEM
     #[argh(option)]
     certificate: Option<PathBuf>,
-    /// tcp (default, w4 over TLS); udp: a message in each datagram, nothing held back; unix-stream or
-    /// unix-datagram to --path
+    /// tcp (default, w4 over TLS); tls: whatever is sent, over TLS 1.3; udp: a message in each datagram,
+    /// nothing held back; unix-stream or unix-datagram to --path
     #[argh(option, default = "Transport::Tcp", from_str_fn(transport))]
     transport: Transport,
     /// path of a unix socket
@@ -79,8 +79,9 @@ struct Args {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Transport {
-    /// Or TLS over it.
+    /// Of w4, TLS.
     Tcp,
+    Tls,
     Udp,
     UnixStream,
     UnixDatagram,
@@ -88,7 +89,7 @@ enum Transport {
 
 fn main() -> ExitCode {
     match run(&argh::from_env()) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("load: {failure}");
             failure.exit_code()
@@ -109,26 +110,30 @@ fn source(args: &Args) -> Result<Source, Failure> {
 
 fn dial(args: &Args, source: &Source) -> Result<Dial, Failure> {
     let refuse = |sentence: &str| Err(Failure::Setup(sentence.to_owned()));
-    let is_tls = matches!(source, Source::Workload(workload) if workload.is_tls());
-    let is_datagram = matches!(args.transport, Transport::Udp | Transport::UnixDatagram);
-    if args.transport != Transport::Tcp && is_tls || is_datagram && args.framing != Framing::Lf {
-        return refuse("w4 is for --transport tcp, datagrams are for --framing lf");
+    let is_w4 = matches!(source, Source::Workload(workload) if workload.is_tls());
+    let transport = match args.transport {
+        Transport::Tcp if is_w4 => Transport::Tls,
+        transport => transport,
+    };
+    let is_datagram = matches!(transport, Transport::Udp | Transport::UnixDatagram);
+    if transport != Transport::Tls && is_w4 || is_datagram && args.framing != Framing::Lf {
+        return refuse("w4 is for --transport tls, datagrams are for --framing lf");
     }
-    match (args.transport, &args.certificate, &args.path) {
+    match (transport, &args.certificate, &args.path) {
         (Transport::Udp, None, None) => Ok(Dial::Udp),
         (Transport::UnixStream, None, Some(path)) => Ok(Dial::UnixStream(path.clone())),
         (Transport::UnixDatagram, None, Some(path)) => Ok(Dial::UnixDatagram(path.clone())),
-        (Transport::Tcp, None, None) if !is_tls => Ok(Dial::Plain),
-        (Transport::Tcp, Some(file), None) if is_tls => Dial::tls(file),
-        (Transport::Tcp, None, None) => refuse("w4 needs --certificate FILE"),
+        (Transport::Tcp, None, None) => Ok(Dial::Plain),
+        (Transport::Tls, Some(file), None) => Dial::tls(file),
+        (Transport::Tls, None, None) => refuse("TLS needs --certificate FILE"),
         (Transport::UnixStream | Transport::UnixDatagram, None, None) => {
             refuse("a unix socket needs --path FILE")
         }
-        _ => refuse("--certificate is for w4, --path for unix sockets"),
+        _ => refuse("--certificate is for TLS, --path for unix sockets"),
     }
 }
 
-fn run(args: &Args) -> Result<ExitCode, Failure> {
+fn run(args: &Args) -> Result<(), Failure> {
     let stop = corndog_perf::stop::on_signals()?;
     let source = source(args)?;
     let dial = dial(args, &source)?;
@@ -148,20 +153,22 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         seed: args.seed,
     };
     let report = load::run(&plan, &stop, &AtomicU64::new(0))?;
-    if let Some(pace) = &pace {
-        report.check_pace(pace, Duration::from_millis(args.late_most))?;
-    }
     println!("{}", report.json());
-    Ok(if report.error().is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if let Some(error) = report.error() {
+        let place = plan.dial.place(plan.address);
+        return Err(Failure::Run(format!("{place}: {error}")));
+    }
+    pace.map_or(Ok(()), |pace| report.check_pace(&pace, Duration::from_millis(args.late_most)))
 }
 
 fn transport(word: &str) -> Result<Transport, String> {
     match word {
         "tcp" => Ok(Transport::Tcp),
+        "tls" => Ok(Transport::Tls),
         "udp" => Ok(Transport::Udp),
         "unix-stream" => Ok(Transport::UnixStream),
         "unix-datagram" => Ok(Transport::UnixDatagram),
-        _ => Err(format!("transport {word:?}: choose tcp, udp, unix-stream or unix-datagram")),
+        _ => Err(format!("transport {word:?}: choose tcp, tls, udp, unix-stream or unix-datagram")),
     }
 }
 

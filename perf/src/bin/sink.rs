@@ -3,7 +3,7 @@
 
 use corndog_perf::faults::{Errors, Faults};
 use corndog_perf::workload::Workload;
-use corndog_perf::{Failure, cpu, sink};
+use corndog_perf::{Failure, cpu, report, sink};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Failure> {
     let stop = corndog_perf::stop::on_signals()?;
+    args.latency.as_deref().map_or(Ok(()), report::check_file)?;
     let plan = sink::Plan {
         port: args.port,
         brokers: args.brokers,
@@ -90,13 +91,13 @@ fn run(args: &Args) -> Result<(), Failure> {
     let ledger = sink.ledger();
     let unique = ledger.counts().unique;
     let lost = args.expect.map_or_else(|| ledger.gaps(), |count| count.saturating_sub(unique));
-    let mut report = sink::report(&sink, lost, cpu::of_process(), first);
+    let mut counted = sink::report(&sink, lost, cpu::of_process(), first);
     if let Some(file) = &args.latency {
         let latencies = sink.latencies();
-        report["latency_us"] = latencies.json();
+        counted["latency_us"] = latencies.json();
         write(file, &latencies.hgrm())?;
     }
-    println!("{report}");
+    println!("{counted}");
     sink.stop();
     Ok(())
 }
