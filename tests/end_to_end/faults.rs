@@ -29,10 +29,15 @@ const BURST: u64 = 20;
 /// Lone requests that meet the error.
 const BURSTS: u64 = 3;
 
+/// One request at a time: of several the mock takes those behind one that it has refused, where Kafka
+/// refuses them for their sequence numbers. librdkafka then holds the refused one for arrived, as it
+/// would be with Kafka, and tells of it as delivered. `perf`'s sink checks the numbers as Kafka does.
+const IN_TURN: &str = "[kafka.conf]\n\"max.in.flight.requests.per.connection\" = \"1\"";
+
 /// Sends a flood, does what `fault` does in the midst of it, and stops.
 fn flood(mock: &Mock, fault: impl FnOnce(&Mock)) -> (Ledger, Tally) {
     mock.create_topic("plain", 4);
-    let mut corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), ""));
+    let mut corndog = Corndog::start(CORNDOG, &settings(&mock.bootstrap(), IN_TURN));
     let flood = Flood::start(corndog.address(), 2, EACH, 248, RATE);
     sleep(Duration::from_millis(300));
     fault(mock);
