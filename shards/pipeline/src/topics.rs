@@ -178,42 +178,63 @@ impl TopicPolicy {
     }
 }
 
+/// Places for topics that were found last.
+const RECENT_PLACES: usize = 256;
+
 /// One shard's view of the table: the names that it has met, under one policy.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TopicCache {
-    met: HashMap<Box<str>, TopicIndex>,
-    /// The last topic found, for runs of one topic.
-    last: Option<TopicIndex>,
+    met: HashMap<Box<[u8]>, TopicIndex>,
+    /// The last topic found of each place that a name's end may say.
+    recent: Box<[Option<TopicIndex>; RECENT_PLACES]>,
     /// Made topics known to be in `met`.
     made_seen: usize,
     has_seen_configured: bool,
+}
+
+impl Default for TopicCache {
+    fn default() -> Self {
+        TopicCache {
+            met: HashMap::new(),
+            recent: Box::new([None; RECENT_PLACES]),
+            made_seen: 0,
+            has_seen_configured: false,
+        }
+    }
+}
+
+/// The place of topics with this name, and others.
+#[inline]
+fn recent_place(name: &[u8]) -> usize {
+    let end = name.last_chunk().map_or(name.len() as u64, |end| u64::from_le_bytes(*end));
+    // The highest bits of the product depend on all of the name's end.
+    (end.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
 }
 
 impl TopicCache {
     /// The topic for a rendered `name`, or `None` if it is refused: illegal, not allowed, or one
     /// too many.
     ///
-    /// Cost:   a comparison or one hash look-up for a name met before; no allocation then.
+    /// Cost:   a comparison or one hash look-up for a name met before; no allocation then. Whoever
+    ///         chooses names can have the look-up, which is safe from collisions, no more.
     pub fn resolve(
         &mut self,
         table: &TopicTable,
         policy: &TopicPolicy,
         name: &[u8],
     ) -> Option<TopicIndex> {
-        if let Some(last) = self.last
-            && table.name(last).is_some_and(|held| held.as_bytes() == name)
+        let place = recent_place(name);
+        if let Some(recent) = self.recent[place]
+            && table.name(recent).is_some_and(|held| held.as_bytes() == name)
         {
-            return Some(last);
+            return Some(recent);
         }
-        if !is_legal(name) {
-            return None;
-        }
-        let name = std::str::from_utf8(name).ok()?;
         let topic = match self.met.get(name) {
             Some(topic) => *topic,
-            None => self.meet(table, policy, name)?,
+            None if is_legal(name) => self.meet(table, policy, std::str::from_utf8(name).ok()?)?,
+            None => return None,
         };
-        self.last = Some(topic);
+        self.recent[place] = Some(topic);
         Some(topic)
     }
 
@@ -222,7 +243,7 @@ impl TopicCache {
             // A configured topic may be named by message data too, where it is allowed.
             self.has_seen_configured = true;
             self.learn(table, policy, 0..table.made_from);
-            if let Some(topic) = self.met.get(name) {
+            if let Some(topic) = self.met.get(name.as_bytes()) {
                 return Some(*topic);
             }
         }
@@ -243,7 +264,7 @@ impl TopicCache {
         for index in slots {
             let Some(held) = table.names[index].get() else { break };
             if policy.is_allowed(held) {
-                self.met.insert(held.clone(), TopicIndex::new(index));
+                self.met.insert(held.as_bytes().into(), TopicIndex::new(index));
             }
             end = index + 1;
         }

@@ -407,6 +407,76 @@ fn field() -> impl Strategy<Value = Vec<u8>> {
     .prop_map(|parts| parts.concat())
 }
 
+#[test]
+fn groups_of_patterns_without_a_choice_are_those_of_the_regex_crate() {
+    let patterns = [
+        // Ends that are left behind, with other groups or fewer.
+        "^a(b+)?c?",
+        "^(?:(a)|(b))*",
+        "^(?:(a)(b)|(x))*",
+        "^(a)(?:b(k)(x))?",
+        "^(a+?)(b)",
+        "^(a*?)",
+        // Looks: at the start, on the way, at the end, where they fail.
+        r"^(\w+)\b",
+        r"^(\w+)\b=(\d)?",
+        r"^(\w+)$",
+        r"^(?:(a)\b|(b))+",
+        r"^(a)\B(b)?$",
+        "(?m)^(a+)$",
+        // Places that a filter finds, of which some are none.
+        r"user=(\d+)",
+        r"x(a+)(b)?$",
+        r"ab(?:=(\w))?x",
+        // Unicode.
+        r"^(\pL+)-(\s*)",
+        "^(\u{e9}+)(a|\u{df})?",
+    ];
+    let fields = [
+        "",
+        "a",
+        "ab",
+        "abb",
+        "abbc",
+        "abx",
+        "abbxx",
+        "aab",
+        "aabk",
+        "abk",
+        "abkx",
+        "abkxa",
+        "a b",
+        "ba",
+        "bab",
+        "abab",
+        "xab",
+        "ab=",
+        "ab=1",
+        "ab=1x",
+        "ab=ab=kx",
+        "a\n",
+        "a\nb",
+        "aa\naa",
+        "user=user=1",
+        "user=a user=12",
+        "xb xa xab",
+        "xaab\n",
+        "xaab",
+        "\u{e9}a",
+        "\u{e9}\u{df}",
+        "k\u{e9}-\u{2003} x",
+        "\u{e9}\u{e9}-",
+        "a\u{e9}",
+    ];
+    for pattern in patterns {
+        let mut beside = Beside::new(&[pattern], AUTOMATON_CACHE_BYTES_MAX);
+        for field in fields {
+            beside.check(field.as_bytes());
+            beside.check(&[field.as_bytes(), b"\xff"].concat());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

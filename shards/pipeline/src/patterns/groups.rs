@@ -5,7 +5,8 @@
 //! can be read; then forward from where the first match starts, always along what the pattern
 //! prefers among what those positions say leads to the end. Neither depends on what the field holds.
 
-use regex_automata::dfa::onepass;
+use std::collections::{BTreeSet, HashSet};
+
 use regex_automata::nfa::thompson::{NFA, State, WhichCaptures};
 use regex_automata::util::primitives::{NonMaxUsize, PatternID, StateID};
 use regex_syntax::hir::Hir;
@@ -13,8 +14,8 @@ use regex_syntax::hir::Hir;
 use super::alphabet::Alphabet;
 use super::automaton::{self, Text, TooLarge};
 use super::graph::Graph;
-use super::looks::bits_of;
-use super::one_pass::{self, OnePass};
+use super::looks::{LookBits, bits_of};
+use super::one_pass::{self, Kept, OnePass};
 use super::positions::Positions;
 use super::{shape, words};
 
@@ -40,28 +41,27 @@ struct Finder {
     nfa: NFA,
     /// Reads backwards: its first position is the graph's last one.
     back: Positions,
-    /// By the NFA's state: the steps out of it, and their position.
-    steps: Vec<Vec<(StateID, u32)>>,
     position_last: u32,
-    /// By the NFA's state that a step leads to: the ways on, in the order of preference. `None`
-    /// where they ask for looks, or where no step leads.
-    ways: Vec<Option<Vec<Way>>>,
+    /// By the NFA's state that a step leads to, or that is the start: the ways on, in the order of
+    /// preference.
+    ways: Vec<Vec<Way>>,
 }
 
 /// A way from behind one step through the next one, or to the pattern's end.
 #[derive(Debug)]
-struct Way {
+pub(super) struct Way {
     /// Where the step leads, and its position.
-    step: Option<(StateID, u32)>,
+    pub(super) step: Option<(StateID, u32)>,
+    pub(super) looks: LookBits,
     /// Slots that are passed on the way.
-    passed: Vec<usize>,
+    pub(super) passed: Vec<usize>,
 }
 
 /// What one shard needs to find groups. It grows with the fields.
 #[derive(Debug, Default)]
 pub(super) struct GroupsScratch {
     slots: Vec<Option<NonMaxUsize>>,
-    one_pass: Option<onepass::Cache>,
+    kept: Kept,
     translated: Vec<u8>,
     offsets: Vec<usize>,
     /// The positions of each block's first byte, from the field's start.
@@ -69,18 +69,6 @@ pub(super) struct GroupsScratch {
     /// The positions of each byte of one block.
     block: Vec<u64>,
     block_index: usize,
-    closure: Closure,
-}
-
-/// The way from one byte's position to the next one's.
-#[derive(Debug, Default)]
-struct Closure {
-    /// States to look at, and how many slots were passed on the way to them.
-    stack: Vec<(StateID, usize)>,
-    passed: Vec<usize>,
-    /// The turn in which each state was looked at.
-    seen: Vec<u64>,
-    turn: u64,
 }
 
 enum Next {
@@ -153,16 +141,14 @@ impl Finder {
         let nfa = automaton::nfa(std::slice::from_ref(&hir), WhichCaptures::All).ok_or(TooLarge)?;
         let graph = Graph::new(&nfa).ok_or(TooLarge)?;
         let looks = automaton::looks(nfa.look_set_any(), text);
-        let mut finder = Finder {
-            one_pass: OnePass::new(&nfa, &hir),
+        let ways = ways(&nfa, &graph);
+        Ok(Finder {
+            one_pass: OnePass::new(&nfa, &graph, &ways, &hir),
             back: Positions::new(&graph.reversed(), looks),
-            steps: graph.steps,
             position_last: graph.positions.len().saturating_sub(1) as u32,
-            ways: Vec::new(),
+            ways,
             nfa,
-        };
-        finder.ways = finder.ways();
-        Ok(finder)
+        })
     }
 
     /// Nanoseconds for each byte, at most, about: twice back, and once forward.
@@ -176,46 +162,14 @@ impl Finder {
         }
     }
 
-    fn ways(&self) -> Vec<Option<Vec<Way>>> {
-        let mut ways: Vec<_> = self.nfa.states().iter().map(|_| None).collect();
-        let mut closure = Closure::default();
-        closure.seen.resize(self.nfa.states().len(), 0);
-        let targets = self.steps.iter().flatten().map(|(next, _)| *next);
-        for target in targets.chain(self.nfa.start_pattern(PatternID::ZERO)) {
-            let of_target = &mut ways[target.as_usize()];
-            if of_target.is_none() {
-                *of_target = self.ways_from(&mut closure, target);
-            }
-        }
-        ways
-    }
-
-    fn ways_from(&self, closure: &mut Closure, from: StateID) -> Option<Vec<Way>> {
-        let mut ways = Vec::new();
-        closure.begin(from);
-        while let Some(state) = closure.pop(&self.nfa) {
-            match self.nfa.state(state) {
-                State::Look { .. } => return None,
-                State::Match { .. } => {
-                    ways.push(Way { step: None, passed: closure.passed.clone() });
-                    break;
-                }
-                _ => ways.extend(
-                    self.steps[state.as_usize()]
-                        .iter()
-                        .map(|step| Way { step: Some(*step), passed: closure.passed.clone() }),
-                ),
-            }
-        }
-        Some(ways)
-    }
-
     /// Puts where the groups matched into the scratch's slots; false if the pattern does not match.
     fn find(&self, scratch: &mut GroupsScratch, field: &[u8]) -> bool {
         scratch.slots.clear();
         scratch.slots.resize(self.nfa.group_info().slot_len(), None);
-        let GroupsScratch { one_pass: cache, slots, .. } = scratch;
-        let tried = self.one_pass.as_ref().and_then(|one_pass| one_pass.find(cache, slots, field));
+        let GroupsScratch { kept, slots, .. } = scratch;
+        let looks = |at| self.back.looks_at(field, at);
+        let tried =
+            self.one_pass.as_ref().and_then(|one_pass| one_pass.find(kept, slots, field, looks));
         tried.unwrap_or_else(|| match self.first_start(scratch, field) {
             Some(start) => {
                 self.walk(scratch, field, start);
@@ -259,16 +213,15 @@ impl Finder {
     /// Goes forward from where the first match starts.
     fn walk(&self, scratch: &mut GroupsScratch, field: &[u8], start: usize) {
         let words = self.back.words();
-        scratch.closure.seen.resize(self.nfa.states().len().max(scratch.closure.seen.len()), 0);
         let Some(mut state) = self.nfa.start_pattern(PatternID::ZERO) else { return };
         for at in start..=field.len() {
             if at < field.len() && scratch.block_index != at / BLOCK_BYTES {
                 self.read_block(scratch, field, at / BLOCK_BYTES);
             }
-            let GroupsScratch { block, closure, slots, .. } = scratch;
+            let GroupsScratch { block, slots, .. } = scratch;
             let now = &block[at % BLOCK_BYTES * words..][..words];
             let now = if at < field.len() { now } else { &[] };
-            match self.next(closure, state, field, at, now, slots) {
+            match self.next(state, field, at, now, slots) {
                 Next::State(next) => state = next,
                 Next::End => return,
             }
@@ -279,7 +232,6 @@ impl Finder {
     /// the way to it are set.
     fn next(
         &self,
-        closure: &mut Closure,
         from: StateID,
         field: &[u8],
         at: usize,
@@ -288,79 +240,65 @@ impl Finder {
     ) -> Next {
         let is_open =
             |position: u32| !now.is_empty() && words::contains(now, self.position_last - position);
-        let mut pass = |passed: &[usize]| {
-            passed.iter().for_each(|slot| slots[*slot] = NonMaxUsize::new(at));
-        };
-        if let Some(ways) = &self.ways[from.as_usize()] {
-            for way in ways {
-                match way.step {
-                    Some((_, position)) if !is_open(position) => {}
-                    step => {
-                        pass(&way.passed);
-                        return step.map_or(Next::End, |(next, _)| Next::State(next));
-                    }
-                }
-            }
-            return Next::End;
-        }
         let looks = self.back.looks_at(field, at);
-        closure.begin(from);
-        while let Some(state) = closure.pop(&self.nfa) {
-            match self.nfa.state(state) {
-                State::Look { look, next } => {
-                    if bits_of(*look) & !looks == 0 {
-                        closure.stack.push((*next, closure.passed.len()));
-                    }
-                }
-                State::Match { .. } => {
-                    pass(&closure.passed);
-                    return Next::End;
-                }
-                _ => {
-                    let mut steps = self.steps[state.as_usize()].iter();
-                    if let Some((next, _)) = steps.find(|(_, position)| is_open(*position)) {
-                        pass(&closure.passed);
-                        return Next::State(*next);
-                    }
-                }
-            }
-        }
-        Next::End
+        let holds = |way: &&Way| {
+            way.looks & !looks == 0 && way.step.is_none_or(|(_, position)| is_open(position))
+        };
+        let Some(way) = self.ways[from.as_usize()].iter().find(holds) else { return Next::End };
+        way.passed.iter().for_each(|slot| slots[*slot] = NonMaxUsize::new(at));
+        way.step.map_or(Next::End, |(next, _)| Next::State(next))
     }
 }
 
-impl Closure {
-    fn begin(&mut self, from: StateID) {
-        self.turn += 1;
-        self.stack.clear();
-        self.passed.clear();
-        self.stack.push((from, 0));
+/// The ways on from where each step leads, and from the start; by the NFA's state.
+fn ways(nfa: &NFA, graph: &Graph) -> Vec<Vec<Way>> {
+    let mut ways: Vec<_> = nfa.states().iter().map(|_| Vec::new()).collect();
+    let targets = graph.steps.iter().flatten().map(|(next, _)| *next);
+    let froms: BTreeSet<_> = targets.chain(nfa.start_pattern(PatternID::ZERO)).collect();
+    for from in froms {
+        ways[from.as_usize()] = ways_from(nfa, graph, from);
     }
+    ways
+}
 
-    /// The next state that reads a byte, asks for a look, or is the end; `passed` are the slots on
-    /// the way to it.
-    fn pop(&mut self, nfa: &NFA) -> Option<StateID> {
-        let Closure { stack, passed, seen, turn } = self;
-        while let Some((id, passed_count)) = stack.pop() {
-            passed.truncate(passed_count);
-            if std::mem::replace(&mut seen[id.as_usize()], *turn) == *turn {
-                continue;
-            }
-            match nfa.state(id) {
-                State::Union { alternates } => {
-                    stack.extend(alternates.iter().rev().map(|next| (*next, passed_count)));
-                }
-                State::BinaryUnion { alt1, alt2 } => {
-                    stack.extend([(*alt2, passed_count), (*alt1, passed_count)]);
-                }
-                State::Capture { next, slot, .. } => {
-                    passed.push(slot.as_usize());
-                    stack.push((*next, passed_count + 1));
-                }
-                State::Fail => {}
-                _ => return Some(id),
-            }
+fn ways_from(nfa: &NFA, graph: &Graph, from: StateID) -> Vec<Way> {
+    let mut ways = Vec::new();
+    let mut passed = Vec::new();
+    let mut seen = HashSet::new();
+    // States to look at, under which looks, and how many slots were passed on the way to them.
+    let mut stack = vec![(from, 0, 0)];
+    while let Some((id, looks, passed_count)) = stack.pop() {
+        passed.truncate(passed_count);
+        if seen.contains(&(id, 0)) || !seen.insert((id, looks)) {
+            continue;
         }
-        None
+        match nfa.state(id) {
+            State::Look { look, next } => {
+                stack.push((*next, looks | bits_of(*look), passed_count));
+            }
+            State::Union { alternates } => {
+                stack.extend(alternates.iter().rev().map(|next| (*next, looks, passed_count)));
+            }
+            State::BinaryUnion { alt1, alt2 } => {
+                stack.extend([(*alt2, looks, passed_count), (*alt1, looks, passed_count)]);
+            }
+            State::Capture { next, slot, .. } => {
+                passed.push(slot.as_usize());
+                stack.push((*next, looks, passed_count + 1));
+            }
+            State::Fail => {}
+            State::Match { .. } => {
+                ways.push(Way { step: None, looks, passed: passed.clone() });
+                if looks == 0 {
+                    break;
+                }
+            }
+            _ => ways.extend(graph.steps[id.as_usize()].iter().map(|step| Way {
+                step: Some(*step),
+                looks,
+                passed: passed.clone(),
+            })),
+        }
     }
+    ways
 }
