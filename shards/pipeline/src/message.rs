@@ -91,6 +91,7 @@ impl<'a> Message<'a> {
     /// Cost:   at most two passes over the frame's header, one over structured data; no allocation.
     /// Panics: never.
     /// Source: RFC 5424 §6, RFC 3164 §4.
+    #[inline]
     pub fn parse(frame: &'a [u8], peer: &'a [u8]) -> Message<'a> {
         let Some((pri, rest)) = pri(frame) else {
             return rfc3164::parse_without_pri(frame, peer)
@@ -103,6 +104,7 @@ impl<'a> Message<'a> {
     }
 
     /// Parses a frame of a listener whose senders speak `dialect`; the rest is as `parse`.
+    #[inline]
     pub fn parse_as(dialect: Dialect, frame: &'a [u8], peer: &'a [u8]) -> Message<'a> {
         let message = match (dialect, pri(frame)) {
             (Dialect::Auto, _) => return Message::parse(frame, peer),
