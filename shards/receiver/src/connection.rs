@@ -97,6 +97,10 @@ pub(crate) struct Connection<S> {
     filled: usize,
     /// Bytes taken since others had their turn.
     turn_bytes: usize,
+    /// A read brings all that has come: the stream keeps nothing back that waits to be read.
+    has_all: bool,
+    /// Its bytes come all the time: the next are read at the shard's beat.
+    keeps_beat: bool,
     /// A frame has ended since `Watch::frame_since` was set.
     has_ended_frame: bool,
     /// A frame that waits for a batch: its place in the buffer, and whether it was cut.
@@ -133,6 +137,8 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             consumed: 0,
             filled: unread.len(),
             turn_bytes: 0,
+            has_all: false,
+            keeps_beat: false,
             has_ended_frame: false,
             pending: None,
             now,
@@ -140,6 +146,16 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             _ticket: ticket,
             shard,
         }
+    }
+
+    /// The same, of a socket itself: what a read leaves is the kernel's.
+    pub(crate) fn of_socket(
+        shard: Rc<Shard>,
+        stream: S,
+        visitor: Visitor,
+        unread: &[u8],
+    ) -> Connection<S> {
+        Connection { has_all: true, ..Connection::new(shard, stream, visitor, unread) }
     }
 
     /// Serves the connection to its end; the stream, to be closed. What it still holds then is a
@@ -253,8 +269,14 @@ impl<S: AsyncRead + Unpin> Connection<S> {
 
     async fn read(&mut self) -> io::Result<usize> {
         self.make_room();
+        if self.keeps_beat {
+            self.set_aside();
+            self.shard.beat.wait().await;
+        }
         let read = poll_fn(|context| self.poll_read(context)).await?;
-        self.now = Instant::now();
+        let last = mem::replace(&mut self.now, Instant::now());
+        let gap = self.now.saturating_duration_since(last);
+        self.keeps_beat = self.has_all && self.shard.beat.suits(read, gap);
         self.time = Timestamp::now();
         self.watch.read_at.set(self.now);
         self.filled += read;

@@ -142,7 +142,7 @@ impl Porter {
         let visitor = Visitor { origin, ticket, watch };
         let shard = self.shard.clone();
         if self.listen.tls.is_none() && !self.listen.proxy_protocol {
-            let connection = Connection::new(shard.clone(), stream, visitor, &[]);
+            let connection = Connection::of_socket(shard.clone(), stream, visitor, &[]);
             glommio::spawn_local(async move {
                 connection.serve().await;
                 shard.leave(number, listener);
@@ -179,7 +179,7 @@ impl Porter {
         }
         let Some(cell) = &self.listen.tls else {
             self.shard.end_opening(number);
-            Connection::new(self.shard.clone(), stream, visitor, &unread).serve().await;
+            Connection::of_socket(self.shard.clone(), stream, visitor, &unread).serve().await;
             return;
         };
         let config = cell.config();

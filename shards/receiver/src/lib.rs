@@ -6,6 +6,7 @@
 //! appears in this crate alone.
 
 mod adopt;
+mod beat;
 mod buffers;
 mod connection;
 mod datagrams;

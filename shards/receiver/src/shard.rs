@@ -20,6 +20,7 @@ use corndog_pipeline::sample::Share;
 use corndog_pipeline::template::Context;
 use jiff::Timestamp;
 
+use crate::beat::Beat;
 use crate::buffers::Buffers;
 use crate::drops::{self, Drops};
 use crate::foreign::Foreign;
@@ -72,6 +73,8 @@ pub(crate) struct Shard {
     openings: RefCell<BTreeMap<u64, Rc<Watch>>>,
     /// Read buffers that nobody has.
     pub(crate) buffers: Buffers,
+    /// When connections read that read all the time.
+    pub(crate) beat: Beat,
     /// Whose handshake comes next.
     pub(crate) pace: Pace,
     /// Connections that wait for an empty batch, in the order of their coming.
@@ -100,6 +103,7 @@ impl Shard {
         settings.counters.batches_empty.set(pool.empty_count() as u64);
         settings.counters.generation.set(live.generation);
         Shard {
+            beat: Beat::new(settings.batch_age_max),
             settings,
             limits: Cell::new(live.limits),
             names_credentials: Cell::new(live.rules.names_credentials()),

@@ -118,6 +118,8 @@ async fn serve(shard: Rc<Shard>, listen: Vec<Listen>) {
     }
     glommio::spawn_local(watch_age(shard.clone())).detach();
     glommio::spawn_local(watch_returns(shard.clone())).detach();
+    let beating = shard.clone();
+    glommio::spawn_local(async move { beating.beat.give().await }).detach();
     let giving = shard.clone();
     let turns = async move { giving.pace.give_turns(|| giving.counters().bytes_in.value()).await };
     glommio::spawn_local(turns).detach();
