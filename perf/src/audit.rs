@@ -67,13 +67,8 @@ fn is_w2_merged(topic: &str, payload: &[u8]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Block, Framing, Text};
-
-    fn msg(text: &Text) -> Vec<u8> {
-        let mut block = Block::new([text.clone()], 0, Framing::Lf);
-        let end = block.stamp(0..1, 3, 7, |_| 9).end;
-        block.bytes()[HEADER.len()..end - 1].to_vec()
-    }
+    use crate::message::Text;
+    use crate::workload::tests::msg;
 
     #[test]
     fn what_is_forwarded_is_msg_and_no_more() {

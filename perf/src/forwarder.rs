@@ -286,8 +286,7 @@ pub fn check_port(port: u16, flag: &str) -> Result<(), Failure> {
 fn find_rsyslog() -> Result<PathBuf, Failure> {
     let missing = |what: &str| {
         Failure::Setup(format!(
-            "{what} is missing: run `apt-get install rsyslog rsyslog-kafka`, or leave rsyslog \
-             out"
+            "{what} is missing: run `apt-get install rsyslog rsyslog-kafka`, or leave it out"
         ))
     };
     let path = std::env::var_os("PATH").unwrap_or_default();

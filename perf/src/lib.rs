@@ -27,7 +27,7 @@
 //!   and facts about the [`machine`]
 //! - [`recording`]: a process's stacks, sampled; [`profile`]: where its CPU time went, by kind of
 //!   thread
-//! - [`stop`]: the signals that end them
+//! - [`tool`]: how each begins and ends; [`stop`]: the signals that end them
 //! - [`latencies`]: how long messages took, as a histogram; [`random`]: what is drawn
 //! - [`cpu`]: CPU clocks of this process, its threads and of other processes
 //!
@@ -85,6 +85,7 @@ pub mod stop;
 pub mod summary;
 pub mod table;
 pub mod taken;
+pub mod tool;
 pub mod trickle;
 pub mod watching;
 pub mod wire;

@@ -155,7 +155,9 @@ impl Report {
         let late = Duration::from_secs_f64(self.late().micros(0.99) / 1e6);
         let (intended, behind) = (self.intended(), self.behind());
         let late_most = late_most + pace.step;
-        let is_slow = behind > late_most && behind > intended / 99 && behind > 2 * self.held_back();
+        let held_back =
+            self.connections.iter().map(|sent| sent.held_back).max().unwrap_or_default();
+        let is_slow = behind > late_most && behind > intended / 99 && behind > 2 * held_back;
         if late <= late_most && !is_slow {
             return Ok(());
         }

@@ -6,7 +6,9 @@ use corndog_perf::forwarder::{Installed, Kind};
 use corndog_perf::kafka::Kafka;
 use corndog_perf::machine::Facts;
 use corndog_perf::workload::Workload;
-use corndog_perf::{Failure, agreement, compare, comparison, configs, forwarder, report, sink};
+use corndog_perf::{
+    Failure, agreement, compare, comparison, configs, forwarder, report, sink, tool,
+};
 use std::mem;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,13 +74,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&argh::from_env()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("compare: {failure}");
-            failure.exit_code()
-        }
-    }
+    tool::main("compare", run)
 }
 
 fn run(args: &Args) -> Result<(), Failure> {

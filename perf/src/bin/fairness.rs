@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's result and its errors")]
 
 use corndog_perf::forwarder::Kind;
-use corndog_perf::{Failure, fairness, forwarder, sink, stage};
+use corndog_perf::{Failure, fairness, forwarder, sink, stage, tool};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,13 +38,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&argh::from_env()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("fairness: {failure}");
-            failure.exit_code()
-        }
-    }
+    tool::main("fairness", run)
 }
 
 fn run(args: &Args) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use corndog_perf::forwarder::Kind;
 use corndog_perf::latency::{self, Demand, Entrant};
 use corndog_perf::machine::Facts;
 use corndog_perf::pace::Spread;
-use corndog_perf::{Failure, curves, forwarder, report, sink};
+use corndog_perf::{Failure, curves, forwarder, report, sink, tool};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -68,14 +68,11 @@ struct Args {
     out: Option<PathBuf>,
 }
 
+/// `max-connections` in `peers/sng-w1.conf`.
+const SYSLOG_NG_CONNECTIONS: u16 = 64;
+
 fn main() -> ExitCode {
-    match run(&argh::from_env()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("latency: {failure}");
-            failure.exit_code()
-        }
-    }
+    tool::main("latency", run)
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
@@ -179,5 +176,11 @@ fn entrants(args: &Args) -> Result<Vec<Entrant>, Failure> {
             environment: if is_low { latency::LOW_LATENCY.to_vec() } else { Vec::new() },
         })
     };
+    if args.connections > SYSLOG_NG_CONNECTIONS && names.contains(&Kind::SyslogNg.name()) {
+        return Err(Failure::Setup(format!(
+            "--connections: syslog-ng is set up for {SYSLOG_NG_CONNECTIONS}, among which it divides its \
+             window; choose as many, or leave it out by --forwarder"
+        )));
+    }
     names.into_iter().map(entrant).collect()
 }

@@ -7,7 +7,7 @@ use corndog_perf::pace::{Pace, Spread};
 use corndog_perf::source::Source;
 use corndog_perf::wire::Dial;
 use corndog_perf::workload::Workload;
-use corndog_perf::{Failure, load};
+use corndog_perf::{Failure, load, tool};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
@@ -88,13 +88,7 @@ enum Transport {
 }
 
 fn main() -> ExitCode {
-    match run(&argh::from_env()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("load: {failure}");
-            failure.exit_code()
-        }
-    }
+    tool::main("load", run)
 }
 
 fn source(args: &Args) -> Result<Source, Failure> {

@@ -7,7 +7,7 @@ use corndog_perf::machine::Facts;
 use corndog_perf::profile::Profile;
 use corndog_perf::progress::Progress;
 use corndog_perf::workload::Workload;
-use corndog_perf::{Failure, compare, forwarder, recording, report, sink};
+use corndog_perf::{Failure, compare, forwarder, recording, report, sink, tool};
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,13 +37,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&argh::from_env()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("profile: {failure}");
-            failure.exit_code()
-        }
-    }
+    tool::main("profile", run)
 }
 
 fn run(args: &Args) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use corndog_perf::compare::Entrant;
 use corndog_perf::forwarder::Kind;
 use corndog_perf::machine::Facts;
 use corndog_perf::scale::{self, Dimension};
-use corndog_perf::{Failure, compare, forwarder, growth, report, sink};
+use corndog_perf::{Failure, compare, forwarder, growth, report, sink, tool};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,13 +44,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&argh::from_env()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("scale: {failure}");
-            failure.exit_code()
-        }
-    }
+    tool::main("scale", run)
 }
 
 fn run(args: &Args) -> Result<(), Failure> {

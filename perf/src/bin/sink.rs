@@ -3,7 +3,7 @@
 
 use corndog_perf::faults::{Errors, Faults};
 use corndog_perf::workload::Workload;
-use corndog_perf::{Failure, cpu, report, sink};
+use corndog_perf::{Failure, cpu, report, sink, tool};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
@@ -51,13 +51,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&argh::from_env()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("sink: {failure}");
-            failure.exit_code()
-        }
-    }
+    tool::main("sink", run)
 }
 
 fn run(args: &Args) -> Result<(), Failure> {

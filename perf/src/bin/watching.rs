@@ -3,7 +3,7 @@
 
 use corndog_perf::abusers::Crew;
 use corndog_perf::forwarder::Kind;
-use corndog_perf::{Failure, forwarder, sink, stage, watching};
+use corndog_perf::{Failure, forwarder, sink, stage, tool, watching};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -43,13 +43,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&argh::from_env()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("watching: {failure}");
-            failure.exit_code()
-        }
-    }
+    tool::main("watching", run)
 }
 
 fn run(args: &Args) -> Result<(), Failure> {

@@ -6,9 +6,8 @@
 //! enough to fill reads by itself, and no sender is held up: what comes meanwhile, the kernel takes.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
-use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use glommio::timer::Timer;
 
@@ -22,6 +21,38 @@ const PERIOD_MAX: Duration = Duration::from_millis(1);
 const PERIOD_MIN: Duration = Duration::from_micros(100);
 /// Reads of more are worth their wake-up. Less than a socket takes by default while nobody reads.
 const READ_BYTES_MAX: usize = 16 * 1024;
+
+/// What is known of one socket's reads.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    last: Instant,
+    next: Next,
+}
+
+/// When the next read may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    AtOnce,
+    Waits,
+    HasWaited,
+}
+
+impl Reads {
+    pub(crate) fn new(now: Instant) -> Reads {
+        Reads { last: now, next: Next::AtOnce }
+    }
+
+    /// After a read of all that the socket had.
+    pub(crate) fn note(&mut self, beat: &Beat, bytes: usize, now: Instant) {
+        let gap = now.saturating_duration_since(std::mem::replace(&mut self.last, now));
+        self.next = if beat.suits(bytes, gap) { Next::Waits } else { Next::AtOnce };
+    }
+
+    /// The next read is to wait.
+    pub(crate) fn waits(&self) -> bool {
+        self.next == Next::Waits
+    }
+}
 
 /// A shard's beat; none where batches leave at once.
 #[derive(Debug)]
@@ -42,24 +73,26 @@ impl Beat {
         }
     }
 
-    /// Whether the next read is to wait, where one brought so many bytes, so long after the last one.
-    pub(crate) fn suits(&self, bytes: usize, gap: Duration) -> bool {
+    fn suits(&self, bytes: usize, gap: Duration) -> bool {
         // One that waited comes a period after the last one, and somewhat later.
         bytes <= READ_BYTES_MAX && self.period.is_some_and(|period| gap < period * 3 / 2)
     }
 
-    /// Waits for the next beat, which is a period after the first began to wait.
-    pub(crate) async fn wait(&self) {
-        let mut is_registered = false;
-        poll_fn(|context| {
-            if std::mem::replace(&mut is_registered, true) {
-                return Poll::Ready(());
+    /// Before a read: ready where it is not to wait, and at the next beat, which is a period after the
+    /// first began to wait. Whatever else wakes the task ends its wait, too.
+    pub(crate) fn poll_wait(&self, reads: &mut Reads, context: &Context<'_>) -> Poll<()> {
+        match reads.next {
+            Next::Waits => {
+                reads.next = Next::HasWaited;
+                self.waiting.borrow_mut().push(context.waker().clone());
+                self.begun.set();
+                Poll::Pending
             }
-            self.waiting.borrow_mut().push(context.waker().clone());
-            self.begun.set();
-            Poll::Pending
-        })
-        .await;
+            Next::HasWaited | Next::AtOnce => {
+                reads.next = Next::AtOnce;
+                Poll::Ready(())
+            }
+        }
     }
 
     /// Gives the beat, for as long as it is polled.
@@ -77,8 +110,8 @@ impl Beat {
 mod tests {
     use super::*;
     use glommio::LocalExecutorBuilder;
+    use std::future::poll_fn;
     use std::rc::Rc;
-    use std::time::Instant;
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -105,13 +138,21 @@ mod tests {
                 let waiting: Vec<_> = (0..4)
                     .map(|_| {
                         let beat = beat.clone();
-                        glommio::spawn_local(async move { beat.wait().await })
+                        let mut reads = Reads::new(Instant::now());
+                        reads.note(&beat, 1, Instant::now());
+                        assert!(reads.waits());
+                        glommio::spawn_local(async move {
+                            poll_fn(|context| beat.poll_wait(&mut reads, context)).await;
+                            poll_fn(|context| beat.poll_wait(&mut reads, context)).await;
+                        })
                     })
                     .collect();
                 for wait in waiting {
                     wait.await;
                 }
+                // One beat for all, and none for the second read.
                 assert!(began.elapsed() >= MS, "{:?}", began.elapsed());
+                assert!(beat.waiting.borrow().is_empty());
             }
         };
         let executor = LocalExecutorBuilder::default().make().expect("an executor");

@@ -23,6 +23,7 @@ use futures_lite::future::{or, yield_now};
 use glommio::timer::Timer;
 use jiff::Timestamp;
 
+use crate::beat::Reads;
 use crate::buffers::BUFFER_BYTES;
 use crate::foreign::{self, Foreign};
 use crate::gate::Ticket;
@@ -97,10 +98,9 @@ pub(crate) struct Connection<S> {
     filled: usize,
     /// Bytes taken since others had their turn.
     turn_bytes: usize,
-    /// A read brings all that has come: the stream keeps nothing back that waits to be read.
-    has_all: bool,
-    /// Its bytes come all the time: the next are read at the shard's beat.
-    keeps_beat: bool,
+    /// The stream is the socket, and not what lies above it, where the socket's reads are looked after.
+    is_socket: bool,
+    reads: Reads,
     /// A frame has ended since `Watch::frame_since` was set.
     has_ended_frame: bool,
     /// A frame that waits for a batch: its place in the buffer, and whether it was cut.
@@ -137,8 +137,8 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             consumed: 0,
             filled: unread.len(),
             turn_bytes: 0,
-            has_all: false,
-            keeps_beat: false,
+            is_socket: false,
+            reads: Reads::new(now),
             has_ended_frame: false,
             pending: None,
             now,
@@ -148,14 +148,14 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         }
     }
 
-    /// The same, of a socket itself: what a read leaves is the kernel's.
+    /// The same, of a socket itself.
     pub(crate) fn of_socket(
         shard: Rc<Shard>,
         stream: S,
         visitor: Visitor,
         unread: &[u8],
     ) -> Connection<S> {
-        Connection { has_all: true, ..Connection::new(shard, stream, visitor, unread) }
+        Connection { is_socket: true, ..Connection::new(shard, stream, visitor, unread) }
     }
 
     /// Serves the connection to its end; the stream, to be closed. What it still holds then is a
@@ -269,14 +269,16 @@ impl<S: AsyncRead + Unpin> Connection<S> {
 
     async fn read(&mut self) -> io::Result<usize> {
         self.make_room();
-        if self.keeps_beat {
+        if self.reads.waits() {
             self.set_aside();
-            self.shard.beat.wait().await;
+            let Connection { shard, reads, .. } = self;
+            poll_fn(|context| shard.beat.poll_wait(reads, context)).await;
         }
         let read = poll_fn(|context| self.poll_read(context)).await?;
-        let last = mem::replace(&mut self.now, Instant::now());
-        let gap = self.now.saturating_duration_since(last);
-        self.keeps_beat = self.has_all && self.shard.beat.suits(read, gap);
+        self.now = Instant::now();
+        if self.is_socket {
+            self.reads.note(&self.shard.beat, read, self.now);
+        }
         self.time = Timestamp::now();
         self.watch.read_at.set(self.now);
         self.filled += read;

@@ -12,10 +12,12 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 
+use crate::beat::Reads;
 use crate::buffers::BUFFER_BYTES;
 use crate::shard::Shard;
 
@@ -41,6 +43,7 @@ pub(crate) struct Wire {
     first_bytes: usize,
     /// Bytes that it may still take; `None`: any number.
     left: Option<usize>,
+    reads: Reads,
     poll_reads: usize,
     /// Bytes from the kernel since others had their turn.
     turn_bytes: usize,
@@ -63,6 +66,7 @@ impl Wire {
             first: [0; FIRST_BYTES],
             first_bytes: 0,
             left: Some(HANDSHAKE_BYTES_MAX),
+            reads: Reads::new(Instant::now()),
             poll_reads: 0,
             turn_bytes: 0,
         }
@@ -80,6 +84,7 @@ impl Wire {
 
     /// Reads from the kernel into an empty buffer.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.shard.beat.poll_wait(&mut self.reads, context));
         if self.buffer.is_empty() {
             self.buffer = self.shard.buffers.take();
         }
@@ -88,6 +93,10 @@ impl Wire {
             Poll::Ready(Ok(read)) if read > 0 => {
                 (self.start, self.end) = (0, read);
                 self.turn_bytes += read;
+                // A handshake waits for each step.
+                if self.left.is_none() {
+                    self.reads.note(&self.shard.beat, read, Instant::now());
+                }
             }
             _ => self.give_buffer(),
         }
