@@ -6,10 +6,14 @@
 //! enough to fill reads by itself, and no sender is held up: what comes meanwhile, the kernel takes.
 
 use std::cell::RefCell;
+use std::io;
+use std::os::fd::RawFd;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use glommio::timer::Timer;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 
 use crate::signal::Signal;
 
@@ -54,6 +58,15 @@ impl Reads {
     }
 }
 
+/// Reads what a socket has at a beat; `None`: nothing. glommio's own read asks the kernel at once to
+/// tell when more comes, which would be a wake-up before the next beat.
+pub(crate) fn read_now(socket: RawFd, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+    match recv(socket, buffer, MsgFlags::MSG_DONTWAIT) {
+        Err(Errno::EAGAIN | Errno::EINTR) => None,
+        outcome => Some(outcome.map_err(io::Error::from)),
+    }
+}
+
 /// A shard's beat; none where batches leave at once.
 #[derive(Debug)]
 pub(crate) struct Beat {
@@ -78,21 +91,17 @@ impl Beat {
         bytes <= READ_BYTES_MAX && self.period.is_some_and(|period| gap < period * 3 / 2)
     }
 
-    /// Before a read: ready where it is not to wait, and at the next beat, which is a period after the
-    /// first began to wait. Whatever else wakes the task ends its wait, too.
-    pub(crate) fn poll_wait(&self, reads: &mut Reads, context: &Context<'_>) -> Poll<()> {
-        match reads.next {
-            Next::Waits => {
-                reads.next = Next::HasWaited;
-                self.waiting.borrow_mut().push(context.waker().clone());
-                self.begun.set();
-                Poll::Pending
-            }
-            Next::HasWaited | Next::AtOnce => {
-                reads.next = Next::AtOnce;
-                Poll::Ready(())
-            }
+    /// Before a read: ready where it is not to wait (false), and at the next beat (true), which is a
+    /// period after the first began to wait. Whatever else wakes the task ends its wait, too.
+    pub(crate) fn poll_wait(&self, reads: &mut Reads, context: &Context<'_>) -> Poll<bool> {
+        if reads.next == Next::Waits {
+            reads.next = Next::HasWaited;
+            self.waiting.borrow_mut().push(context.waker().clone());
+            self.begun.set();
+            return Poll::Pending;
         }
+        let next = std::mem::replace(&mut reads.next, Next::AtOnce);
+        Poll::Ready(next == Next::HasWaited)
     }
 
     /// Gives the beat, for as long as it is polled.

@@ -10,6 +10,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -23,7 +24,7 @@ use futures_lite::future::{or, yield_now};
 use glommio::timer::Timer;
 use jiff::Timestamp;
 
-use crate::beat::Reads;
+use crate::beat::{self, Reads};
 use crate::buffers::BUFFER_BYTES;
 use crate::foreign::{self, Foreign};
 use crate::gate::Ticket;
@@ -98,8 +99,8 @@ pub(crate) struct Connection<S> {
     filled: usize,
     /// Bytes taken since others had their turn.
     turn_bytes: usize,
-    /// The stream is the socket, and not what lies above it, where the socket's reads are looked after.
-    is_socket: bool,
+    /// The stream itself; `None` where it lies above a socket, whose reads are noted there.
+    socket: Option<RawFd>,
     reads: Reads,
     /// A frame has ended since `Watch::frame_since` was set.
     has_ended_frame: bool,
@@ -108,6 +109,19 @@ pub(crate) struct Connection<S> {
     now: Instant,
     time: Timestamp,
     _ticket: Ticket,
+}
+
+impl<S: AsyncRead + AsRawFd + Unpin> Connection<S> {
+    /// The same as `new`, of a socket itself.
+    pub(crate) fn of_socket(
+        shard: Rc<Shard>,
+        stream: S,
+        visitor: Visitor,
+        unread: &[u8],
+    ) -> Connection<S> {
+        let socket = Some(stream.as_raw_fd());
+        Connection { socket, ..Connection::new(shard, stream, visitor, unread) }
+    }
 }
 
 impl<S: AsyncRead + Unpin> Connection<S> {
@@ -137,7 +151,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             consumed: 0,
             filled: unread.len(),
             turn_bytes: 0,
-            is_socket: false,
+            socket: None,
             reads: Reads::new(now),
             has_ended_frame: false,
             pending: None,
@@ -146,16 +160,6 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             _ticket: ticket,
             shard,
         }
-    }
-
-    /// The same, of a socket itself.
-    pub(crate) fn of_socket(
-        shard: Rc<Shard>,
-        stream: S,
-        visitor: Visitor,
-        unread: &[u8],
-    ) -> Connection<S> {
-        Connection { is_socket: true, ..Connection::new(shard, stream, visitor, unread) }
     }
 
     /// Serves the connection to its end; the stream, to be closed. What it still holds then is a
@@ -269,14 +273,12 @@ impl<S: AsyncRead + Unpin> Connection<S> {
 
     async fn read(&mut self) -> io::Result<usize> {
         self.make_room();
-        if self.reads.waits() {
-            self.set_aside();
-            let Connection { shard, reads, .. } = self;
-            poll_fn(|context| shard.beat.poll_wait(reads, context)).await;
-        }
-        let read = poll_fn(|context| self.poll_read(context)).await?;
+        let read = match self.read_at_beat().await {
+            Some(read) => read?,
+            None => poll_fn(|context| self.poll_read(context)).await?,
+        };
         self.now = Instant::now();
-        if self.is_socket {
+        if self.socket.is_some() {
             self.reads.note(&self.shard.beat, read, self.now);
         }
         self.time = Timestamp::now();
@@ -289,6 +291,21 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             self.turn_bytes = TURN_BYTES_MAX;
         }
         Ok(read)
+    }
+
+    /// Where the next read is to wait: what has come by the shard's beat. `None`: nothing, or no wait.
+    async fn read_at_beat(&mut self) -> Option<io::Result<usize>> {
+        let socket = self.socket.filter(|_| self.reads.waits())?;
+        self.set_aside();
+        let Connection { shard, reads, .. } = self;
+        poll_fn(|context| shard.beat.poll_wait(reads, context)).await;
+        self.take_buffer();
+        let read = beat::read_now(socket, &mut self.buffer[self.filled..]);
+        self.turn_bytes = 0;
+        if read.is_none() {
+            self.set_aside();
+        }
+        read
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {

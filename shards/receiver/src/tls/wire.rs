@@ -9,6 +9,7 @@
 //! is empty: however many have something to say at once, few buffers go round.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -17,7 +18,7 @@ use std::time::Instant;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 
-use crate::beat::Reads;
+use crate::beat::{self, Reads};
 use crate::buffers::BUFFER_BYTES;
 use crate::shard::Shard;
 
@@ -84,11 +85,16 @@ impl Wire {
 
     /// Reads from the kernel into an empty buffer.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.shard.beat.poll_wait(&mut self.reads, context));
+        let is_beat = ready!(self.shard.beat.poll_wait(&mut self.reads, context));
         if self.buffer.is_empty() {
             self.buffer = self.shard.buffers.take();
         }
-        let polled = Pin::new(&mut self.stream).poll_read(context, &mut self.buffer);
+        let socket = self.stream.as_raw_fd();
+        let at_beat = is_beat.then(|| beat::read_now(socket, &mut self.buffer)).flatten();
+        let polled = match at_beat {
+            Some(read) => Poll::Ready(read),
+            None => Pin::new(&mut self.stream).poll_read(context, &mut self.buffer),
+        };
         match polled {
             Poll::Ready(Ok(read)) if read > 0 => {
                 (self.start, self.end) = (0, read);
