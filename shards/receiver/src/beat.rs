@@ -151,8 +151,8 @@ mod tests {
                         reads.note(&beat, 1, Instant::now());
                         assert!(reads.waits());
                         glommio::spawn_local(async move {
-                            poll_fn(|context| beat.poll_wait(&mut reads, context)).await;
-                            poll_fn(|context| beat.poll_wait(&mut reads, context)).await;
+                            assert!(poll_fn(|context| beat.poll_wait(&mut reads, context)).await);
+                            assert!(!poll_fn(|context| beat.poll_wait(&mut reads, context)).await);
                         })
                     })
                     .collect();
