@@ -1,13 +1,17 @@
 //! UDP, unix sockets, IPv6, PROXY headers and allow lists, with the senders that use them.
 
 use crate::CORNDOG;
+use corndog_tests::messages::message;
+use corndog_tests::pki::Pki;
 use corndog_tests::places::{Scratch, free_port};
 use corndog_tests::process::run;
+use corndog_tests::secure::{SecureSender, Trust};
 use corndog_tests::time::seconds;
-use corndog_tests::{Corndog, Ledger, Mock, Sender, settings, timed};
+use corndog_tests::{Corndog, Ledger, Mock, Sender, Tally, read_all, settings, tally, timed};
 use serde_json::Value as Json;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::thread::sleep;
@@ -293,6 +297,85 @@ fn a_datagram_sender_on_this_machine_waits_while_kafka_is_away() {
         mock.up();
         sending.join().unwrap();
         corndog.stop().assert_all_delivered(5000);
+    });
+}
+
+/// Sends messages in pieces that come half a millisecond after each other, or as much longer as the
+/// machine likes: connections like that are read at a beat. How many messages.
+fn send_in_pieces(connection: usize, mut write: impl FnMut(&[u8])) -> u64 {
+    let pause = Duration::from_micros(500);
+    let mut count = 0;
+    let mut lines = |bytes: &[usize]| -> Vec<u8> {
+        let line = |bytes: &usize| {
+            count += 1;
+            message(connection, count - 1, *bytes) + "\n"
+        };
+        bytes.iter().map(line).collect::<String>().into_bytes()
+    };
+    let mut send = |bytes: &[u8]| {
+        write(bytes);
+        sleep(pause);
+    };
+    for round in 0..12 {
+        // A frame that nearly fills a buffer; what fills the rest of it, and a frame's beginning.
+        let mut bytes = lines(&[60_000]);
+        bytes.extend(lines(&[250; 20]));
+        bytes.extend(lines(&[1500]));
+        for piece in [50_000 + round, 15_000, 1000] {
+            send(&bytes.drain(..piece).collect::<Vec<_>>());
+        }
+        send(&bytes);
+        // Short pieces, that end anywhere.
+        let bytes = lines(&[100; 30]);
+        bytes.chunks(70 + round).for_each(&mut send);
+        // Nothing for longer than a beat.
+        sleep(4 * pause);
+    }
+    // The last one needs no end, and the sender's end comes right behind it.
+    let last = lines(&[200]);
+    send(&last[..100]);
+    send(&last[100..200]);
+    count
+}
+
+#[test]
+fn what_comes_in_pieces_in_quick_succession_is_taken_whole_and_in_order() {
+    timed(seconds(90), || {
+        let scratch = Scratch::new("pieces");
+        let path = scratch.path().join("stream");
+        let pki = Pki::new();
+        let listen = format!(
+            "[[listen]]\nname = \"plain\"\naddress = \"127.0.0.1:0\"\n\
+             [[listen]]\nname = \"secure\"\naddress = \"127.0.0.1:0\"\ntransport = \"tls\"\n{}\n\
+             [[listen]]\nname = \"unix\"\naddress = {path:?}\ntransport = \"unix-stream\"",
+            pki.tls("")
+        );
+        let mut running = start(&listen, "[shards]\nreceivers = 1");
+        let [plain, secure] = [0, 1].map(|listener| running.corndog.addresses()[listener]);
+        let sent = std::thread::scope(|scope| {
+            let senders = [
+                scope.spawn(|| {
+                    let mut stream = TcpStream::connect(plain).unwrap();
+                    send_in_pieces(0, |bytes| stream.write_all(bytes).unwrap())
+                }),
+                scope.spawn(|| {
+                    let mut stream = UnixStream::connect(&path).unwrap();
+                    send_in_pieces(1, |bytes| stream.write_all(bytes).unwrap())
+                }),
+                scope.spawn(|| {
+                    let trust = Trust::in_ca(&pki);
+                    let mut sender = SecureSender::connect(secure, &trust, "127.0.0.1").unwrap();
+                    let count = send_in_pieces(2, |bytes| sender.send(bytes).unwrap());
+                    sender.finish().unwrap();
+                    count
+                }),
+            ];
+            senders.map(|sender| sender.join().unwrap())
+        });
+        let ledger = running.stop();
+        ledger.assert_all_delivered(sent.iter().sum());
+        let records = read_all(&running.mock.bootstrap(), "plain");
+        assert_eq!(tally(&records, &sent), Tally::perfect());
     });
 }
 

@@ -179,7 +179,7 @@ fn entrants(args: &Args) -> Result<Vec<Entrant>, Failure> {
     if args.connections > SYSLOG_NG_CONNECTIONS && names.contains(&Kind::SyslogNg.name()) {
         return Err(Failure::Setup(format!(
             "--connections: syslog-ng is set up for {SYSLOG_NG_CONNECTIONS}, among which it divides its \
-             window; choose as many, or leave it out by --forwarder"
+             window; choose at most as many, or leave it out by --forwarder"
         )));
     }
     names.into_iter().map(entrant).collect()

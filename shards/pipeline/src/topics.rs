@@ -185,7 +185,7 @@ const RECENT_PLACES: usize = 256;
 #[derive(Debug)]
 pub struct TopicCache {
     met: HashMap<Box<[u8]>, TopicIndex>,
-    /// The last topic found of each place that a name's end may say.
+    /// By a name's last bytes: the topic that was found last with these, or with others of that place.
     recent: Box<[Option<TopicIndex>; RECENT_PLACES]>,
     /// Made topics known to be in `met`.
     made_seen: usize,
@@ -203,7 +203,7 @@ impl Default for TopicCache {
     }
 }
 
-/// The place of topics with this name, and others.
+/// The place of this name, and of others; names of less than eight bytes have one by their length.
 #[inline]
 fn recent_place(name: &[u8]) -> usize {
     let end = name.last_chunk().map_or(name.len() as u64, |end| u64::from_le_bytes(*end));

@@ -24,7 +24,7 @@ use futures_lite::future::{or, yield_now};
 use glommio::timer::Timer;
 use jiff::Timestamp;
 
-use crate::beat::{self, Reads};
+use crate::beat::Reads;
 use crate::buffers::BUFFER_BYTES;
 use crate::foreign::{self, Foreign};
 use crate::gate::Ticket;
@@ -141,6 +141,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             buffer = shard.buffers.take();
             buffer[..unread.len()].copy_from_slice(unread);
         }
+        let reads = Reads::new(now, origin.listener.transport);
         Connection {
             stream,
             watch,
@@ -152,7 +153,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             filled: unread.len(),
             turn_bytes: 0,
             socket: None,
-            reads: Reads::new(now),
+            reads,
             has_ended_frame: false,
             pending: None,
             now,
@@ -279,7 +280,8 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         };
         self.now = Instant::now();
         if self.socket.is_some() {
-            self.reads.note(&self.shard.beat, read, self.now);
+            let room = self.buffer.len() - self.filled;
+            self.reads.note(&self.shard.beat, read, room, self.now);
         }
         self.time = Timestamp::now();
         self.watch.read_at.set(self.now);
@@ -300,7 +302,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         let Connection { shard, reads, .. } = self;
         poll_fn(|context| shard.beat.poll_wait(reads, context)).await;
         self.take_buffer();
-        let read = beat::read_now(socket, &mut self.buffer[self.filled..]);
+        let read = self.reads.read_now(socket, &mut self.buffer[self.filled..]);
         self.turn_bytes = 0;
         if read.is_none() {
             self.set_aside();
@@ -327,11 +329,11 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         }
     }
 
-    /// Gives the buffer back, and keeps what is unread, unless that is much; nothing is consumed in
-    /// it.
+    /// Gives the buffer back, if there is one, and keeps what is unread, unless that is much; nothing is
+    /// consumed in it.
     fn set_aside(&mut self) {
         debug_assert_eq!(self.consumed, 0);
-        if self.filled <= REST_BYTES_MAX {
+        if !self.buffer.is_empty() && self.filled <= REST_BYTES_MAX {
             self.rest.extend_from_slice(&self.buffer[..self.filled]);
             self.shard.buffers.give(mem::take(&mut self.buffer));
         }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use corndog_pipeline::credentials::Credentials;
 use corndog_pipeline::framing::Framing;
+use corndog_pipeline::listen::Transport;
 use corndog_pipeline::message::Dialect;
 use corndog_pipeline::rules::Oversize;
 use jiff::tz::TimeZone;
@@ -31,6 +32,7 @@ pub(crate) struct Origin {
 pub(crate) struct Reading {
     pub(crate) index: usize,
     pub(crate) name: String,
+    pub(crate) transport: Transport,
     pub(crate) framing: Framing,
     pub(crate) dialect: Dialect,
     pub(crate) zone: TimeZone,
@@ -42,6 +44,7 @@ impl Reading {
         Rc::new(Reading {
             index: listen.index,
             name: listen.name.clone(),
+            transport: listen.transport,
             framing: listen.framing,
             dialect: listen.dialect,
             zone: listen.zone.clone(),
@@ -111,6 +114,7 @@ mod tests {
         let listener = Rc::new(Reading {
             index: 0,
             name: "l".to_owned(),
+            transport: Transport::Tcp,
             framing: Framing::Auto,
             dialect: Dialect::Auto,
             zone: TimeZone::UTC,

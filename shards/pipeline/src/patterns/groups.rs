@@ -302,3 +302,35 @@ fn ways_from(nfa: &NFA, graph: &Graph, from: StateID) -> Vec<Way> {
     }
     ways
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patterns::Pattern;
+
+    #[test]
+    fn patterns_without_a_choice_are_walked_along_once() {
+        for (text, is_one_pass) in [
+            (r"^hello\s+(?P<name>\w+)?", true),
+            ("^(?:(a)(b)|(x))*", true),
+            (r"^(\w+)\b=(\d)?$", true),
+            (r"^(?:(a)\b|(b))+", true),
+            (r"user=(\d+)", true),
+            ("^(\\pL+)-", true),
+            // After an a, another may be read by either.
+            ("^(a*)(a)", false),
+            (r"^(a*)\b(?:a|b)", false),
+            // It may start anywhere, and nothing finds where.
+            (r"(\w+)=", false),
+            // An end that looks may keep from being one, and then what follows it.
+            (r"^(a)(?:\b|(b))", false),
+            // More groups than are kept at each end.
+            (&"^(a)(b)".repeat(8), false),
+        ] {
+            let pattern = Pattern::compile(text).expect(text);
+            let groups = Groups::new(&pattern.hir, pattern.groups().len()).expect(text);
+            let ascii = groups.ascii.expect(text);
+            assert_eq!(ascii.one_pass.is_some(), is_one_pass, "{text}");
+        }
+    }
+}

@@ -8,8 +8,8 @@
 //!               3      0)
 //! ```
 //!
-//! A row for each place between two steps: where each byte leads from there, which groups begin or end
-//! on the way, and under which looks; likewise for the match's end there.
+//! A row for each place between two steps: where each byte leads from there, which groups begin or
+//! end on the way, and under which looks; likewise for the match's end there.
 
 use std::collections::HashMap;
 
@@ -32,6 +32,9 @@ pub(super) const STEP_NS: usize = 3;
 /// Entries in all rows, so that a row's place is 16 bits.
 const ENTRIES_MAX: usize = 1 << 16;
 
+/// Slots of a pattern's groups: where an end is left behind, they are all kept.
+const SLOTS_MAX: usize = 32;
+
 /// Places that a filter finds at which such a pattern is tried, before going both ways.
 const TRIES_MAX: usize = 3;
 
@@ -42,7 +45,7 @@ pub(super) struct OnePass {
     column_of: Box<[u8; 256]>,
     /// Row by row. The first is the start's, to which nothing leads back.
     entries: Vec<Entry>,
-    passes: Vec<Pass>,
+    passes: Vec<Passage>,
     /// Finds where matches may start; `None` for patterns that start with `^`.
     filter: Option<Prefilter>,
 }
@@ -57,7 +60,7 @@ struct Entry {
 
 /// What is between a place and the next step, or the end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-struct Pass {
+struct Passage {
     looks: LookBits,
     slots: Vec<usize>,
 }
@@ -66,10 +69,14 @@ struct Pass {
 pub(super) type Kept = Vec<Option<NonMaxUsize>>;
 
 impl OnePass {
-    /// `None` if the pattern leaves a choice, if it is too large, or if it may start anywhere.
+    /// `None` if the pattern leaves a choice, may start anywhere, is too large, or asks for what is
+    /// dear at every byte.
     ///
     /// Shape:  `ways` by the NFA's state.
     pub(super) fn new(nfa: &NFA, graph: &Graph, ways: &[Vec<Way>], hir: &Hir) -> Option<OnePass> {
+        if nfa.group_info().slot_len() > SLOTS_MAX || nfa.look_set_any().contains_word_unicode() {
+            return None;
+        }
         let (filter, granted) = match shape::is_anchored(hir) {
             true => (None, bits_of(Look::Start)),
             false => (Some(automaton::filter(std::slice::from_ref(hir))?), 0),
@@ -82,7 +89,7 @@ impl OnePass {
         let mut table = Table {
             columns: 1 + usize::from(classes.get(u8::MAX)) + 1,
             entries: Vec::new(),
-            passes: HashMap::from([(Pass::default(), 0)]),
+            passes: HashMap::from([(Passage::default(), 0)]),
             row_of: HashMap::new(),
             queue: Vec::new(),
         };
@@ -138,9 +145,9 @@ impl OnePass {
         start: usize,
         looks: impl Fn(usize) -> LookBits,
     ) -> bool {
-        let holds = |pass: &Pass, at| pass.looks == 0 || pass.looks & !looks(at) == 0;
+        let holds = |pass: &Passage, at| pass.looks == 0 || pass.looks & !looks(at) == 0;
         // The last end, whose groups are still those in `slots`; or they were kept.
-        let mut end: Option<(&Pass, usize)> = None;
+        let mut end: Option<(&Passage, usize)> = None;
         let mut is_kept = false;
         let (mut row, mut at) = (0, start);
         loop {
@@ -181,7 +188,7 @@ impl OnePass {
     }
 }
 
-impl Pass {
+impl Passage {
     fn set(&self, slots: &mut [Option<NonMaxUsize>], at: usize) {
         self.slots.iter().for_each(|slot| slots[*slot] = NonMaxUsize::new(at));
     }
@@ -191,7 +198,7 @@ impl Pass {
 struct Table {
     columns: usize,
     entries: Vec<Entry>,
-    passes: HashMap<Pass, u16>,
+    passes: HashMap<Passage, u16>,
     row_of: HashMap<StateID, u16>,
     /// The NFA's states that have a row, row by row.
     queue: Vec<StateID>,
@@ -211,14 +218,14 @@ impl Table {
         Some(row)
     }
 
-    fn pass(&mut self, pass: Pass) -> Option<u16> {
+    fn pass(&mut self, pass: Passage) -> Option<u16> {
         let next = u16::try_from(self.passes.len()).ok()?;
         Some(*self.passes.entry(pass).or_insert(next))
     }
 
     /// The passes, by number.
-    fn passes(&self) -> Vec<Pass> {
-        let mut passes = vec![Pass::default(); self.passes.len()];
+    fn passes(&self) -> Vec<Passage> {
+        let mut passes = vec![Passage::default(); self.passes.len()];
         self.passes.iter().for_each(|(pass, number)| {
             passes[usize::from(*number)].clone_from(pass);
         });
@@ -235,7 +242,7 @@ impl Table {
     ) -> Option<()> {
         let first = usize::from(self.row(state)?);
         for (index, way) in ways.iter().enumerate() {
-            let pass = Pass { looks: way.looks & !granted, slots: way.passed.clone() };
+            let pass = Passage { looks: way.looks & !granted, slots: way.passed.clone() };
             let pass = self.pass(pass)?;
             let Some((next, position)) = way.step else {
                 // What is behind an end would be preferred less, where the end's looks hold.

@@ -15,10 +15,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use corndog_pipeline::listen::Transport;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 
-use crate::beat::{self, Reads};
+use crate::beat::Reads;
 use crate::buffers::BUFFER_BYTES;
 use crate::shard::Shard;
 
@@ -67,7 +68,7 @@ impl Wire {
             first: [0; FIRST_BYTES],
             first_bytes: 0,
             left: Some(HANDSHAKE_BYTES_MAX),
-            reads: Reads::new(Instant::now()),
+            reads: Reads::new(Instant::now(), Transport::Tls),
             poll_reads: 0,
             turn_bytes: 0,
         }
@@ -90,7 +91,7 @@ impl Wire {
             self.buffer = self.shard.buffers.take();
         }
         let socket = self.stream.as_raw_fd();
-        let at_beat = is_beat.then(|| beat::read_now(socket, &mut self.buffer)).flatten();
+        let at_beat = is_beat.then(|| self.reads.read_now(socket, &mut self.buffer)).flatten();
         let polled = match at_beat {
             Some(read) => Poll::Ready(read),
             None => Pin::new(&mut self.stream).poll_read(context, &mut self.buffer),
@@ -101,7 +102,7 @@ impl Wire {
                 self.turn_bytes += read;
                 // A handshake waits for each step.
                 if self.left.is_none() {
-                    self.reads.note(&self.shard.beat, read, Instant::now());
+                    self.reads.note(&self.shard.beat, read, self.buffer.len(), Instant::now());
                 }
             }
             _ => self.give_buffer(),
