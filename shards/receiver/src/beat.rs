@@ -25,8 +25,8 @@ const PARTS_OF_AGE: u32 = 5;
 const PERIOD_MAX: Duration = Duration::from_millis(1);
 /// A shorter one would save nothing.
 const PERIOD_MIN: Duration = Duration::from_micros(100);
-/// Reads of more are worth their wake-up: a quarter of the least that a TCP socket takes while nobody
-/// reads it.
+/// Reads of more are worth their wake-up: a quarter of the least that a TCP socket takes while
+/// nobody reads it.
 const TCP_READ_BYTES_MAX: usize = 16 * 1024;
 /// A unix socket takes some 220 writes by default, however short they are: of 40 bytes each, these are
 /// less than half of them.
