@@ -205,6 +205,7 @@ impl Engine {
             conf,
             batches_max: settings.cores.receivers.len() * settings.batches.per_receiver,
             records_max: batch_records_max(settings.batches.bytes),
+            batch_age_max: settings.batches.age,
             topics: self.topics.clone(),
             inbox: ends.inbox.clone(),
             inbox_sender: self.inbox.clone(),

@@ -167,6 +167,11 @@ impl Batch {
         self.entries.is_empty()
     }
 
+    /// Bytes that its records take.
+    pub fn filled_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// True if at least half of its bytes are taken: so much comes that a batch hardly waits for more.
     pub fn is_half_full(&self) -> bool {
         self.bytes.len() >= self.bytes.capacity() / 2
@@ -270,11 +275,20 @@ impl Batch {
         (key_bytes + entry.payload_bytes) as usize
     }
 
-    /// The chain of `topic`, opened if this is its first record; `None` if there are too many.
-    fn chain_of(&mut self, topic: TopicIndex) -> Option<usize> {
+    /// The chain of `topic`, if it has a record here.
+    #[inline]
+    pub fn find_chain(&self, topic: TopicIndex) -> Option<usize> {
         let known = usize::from(*self.chain_by_topic.get(topic.index())?);
         // What a batch held before it was emptied does not count: the chain has to say the same.
-        if self.chains.get(known).is_some_and(|chain| chain.topic == topic) {
+        self.chains.get(known).is_some_and(|chain| chain.topic == topic).then_some(known)
+    }
+
+    /// The chain of `topic`, opened if this is its first record; `None` if there are too many.
+    fn chain_of(&mut self, topic: TopicIndex) -> Option<usize> {
+        if topic.index() >= self.chain_by_topic.len() {
+            return None;
+        }
+        if let Some(known) = self.find_chain(topic) {
             return Some(known);
         }
         let chain = self.chains.len();

@@ -13,6 +13,7 @@ mod client;
 mod conf;
 mod desk;
 mod embedded;
+mod holding;
 mod letters;
 mod native;
 mod outcome;

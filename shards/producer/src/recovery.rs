@@ -230,7 +230,7 @@ impl Shard {
                 if is_over && desk.sent_count == 0 {
                     desk.stall = None;
                     self.flight.restart(TopicIndex::new(topic));
-                    self.produce_again(Some(topic), now);
+                    self.produce_again(Some(TopicIndex::new(topic)), now);
                 }
             }
             self.produce_letters(now);
@@ -247,14 +247,30 @@ impl Shard {
         }
     }
 
-    /// Hands over again what waits, oldest batch first: of one topic, or of all.
-    fn produce_again(&mut self, only: Option<usize>, now: Instant) {
+    /// Hands over again what waits, of one topic or of all.
+    fn produce_again(&mut self, only: Option<TopicIndex>, now: Instant) {
         let before = self.desk.sent_count();
-        for at in 0..self.order.len() {
-            self.produce(self.order[at], only, now);
+        match only {
+            Some(topic) => self.produce_topic(topic, now),
+            None => {
+                for at in 0..self.desk.used_count() {
+                    self.produce_topic(TopicIndex::new(self.desk.used(at)), now);
+                }
+            }
         }
         let resent = self.desk.sent_count() - before;
         self.settings.counters.resent.add(resent as u64);
+    }
+
+    /// Hands over what waits of a topic, oldest batch first.
+    fn produce_topic(&mut self, topic: TopicIndex, now: Instant) {
+        self.holding.end(topic);
+        for at in 0..self.order.len() {
+            let slot = self.order[at];
+            if let Some(chain) = self.flight.batch(slot).and_then(|batch| batch.find_chain(topic)) {
+                self.produce(slot, chain, now);
+            }
+        }
     }
 
     fn finish_rebuild(&mut self, now: Instant) {

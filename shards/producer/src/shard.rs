@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::conf::ClientConf;
 use crate::desk::{Desk, Failure, Stall};
+use crate::holding::Holding;
 use crate::letters::Letters;
 use crate::native::{Event, Flight};
 use crate::outcome::is_offered_again;
@@ -51,6 +52,8 @@ pub struct ProducerSettings {
     pub batches_max: usize,
     /// Records in one batch.
     pub records_max: usize,
+    /// How old a batch that is not full becomes before it leaves its receiver.
+    pub batch_age_max: Duration,
     /// All topics, shared with the receivers.
     pub topics: Arc<TopicTable>,
     /// Sealed batches come in here.
@@ -94,6 +97,7 @@ pub(crate) struct Shard {
     pub(crate) conf: ClientConf,
     pub(crate) flight: Flight,
     pub(crate) desk: Desk,
+    pub(crate) holding: Holding,
     /// The seats of batches out, oldest first.
     pub(crate) order: VecDeque<usize>,
     pub(crate) rebuild: Option<Rebuild>,
@@ -129,10 +133,17 @@ impl Shard {
             ));
         }
         let desk = Desk::new(settings.batches_max, topics_max, settings.listener_count);
+        let holding = Holding::new(
+            settings.batch_age_max,
+            topics_max,
+            settings.homes.len(),
+            settings.batches_max,
+        );
         Ok(Shard {
             conf,
             flight,
             desk,
+            holding,
             order: VecDeque::with_capacity(settings.batches_max),
             rebuild: None,
             purged_at: None,
@@ -151,6 +162,7 @@ impl Shard {
             let now = Instant::now();
             self.take_failures(now);
             self.go_on(now);
+            self.release_due(now);
             self.send_home();
             if self.settings.phase.now() == Phase::Aborting {
                 return self.abandon();
@@ -165,6 +177,8 @@ impl Shard {
     fn receive(&mut self) {
         let is_stalled = self.rebuild.is_some() || self.desk.is_stalled();
         let sleep = if is_stalled { SLEEP_STALLED } else { SLEEP_MAX };
+        let rest = self.holding.rest(Instant::now());
+        let sleep = rest.map_or(sleep, |rest| rest.min(sleep));
         let mut arrival = match self.settings.inbox.recv_timeout(sleep) {
             Ok(arrival) => Some(arrival),
             Err(RecvTimeoutError::Timeout) => None,
@@ -203,6 +217,7 @@ impl Shard {
         let slot = self.flight.board(batch).expect("there is a seat for every batch");
         self.desk.board(slot, record_count);
         if let Some(batch) = self.flight.batch(slot) {
+            self.holding.board(batch.home());
             self.desk.recorder.board(slot, batch, now);
             for chain in 0..batch.chain_count() {
                 let records = batch.chain_record_count(chain) as u64;
@@ -211,45 +226,36 @@ impl Shard {
             }
         }
         self.order.push_back(slot);
-        self.produce(slot, None, now);
+        self.hand_over(slot, now);
     }
 
-    /// Hands the waiting records of one batch to librdkafka: of all topics, or of `only` one.
-    pub(crate) fn produce(&mut self, slot: usize, only: Option<usize>, now: Instant) {
-        if self.rebuild.is_some() {
+    /// Hands the waiting records of one topic of one batch to librdkafka.
+    pub(crate) fn produce(&mut self, slot: usize, chain: usize, now: Instant) {
+        let Some(batch) = self.flight.batch(slot) else { return };
+        let may_wait = self.conf.lingers || batch.has_many_topics() || batch.is_half_full();
+        let (topic, records) = (batch.chain_topic(chain), batch.chain_record_count(chain));
+        if self.desk.topics[topic.index()].stall.is_some() || self.rebuild.is_some() {
             return;
         }
-        let now_ms = wall_ms();
-        let Some(batch) = self.flight.batch(slot) else { return };
-        let chain_count = batch.chain_count();
-        let may_wait = self.conf.lingers || batch.has_many_topics() || batch.is_half_full();
-        for chain in 0..chain_count {
-            let Some(batch) = self.flight.batch(slot) else { return };
-            let (topic, records) = (batch.chain_topic(chain), batch.chain_record_count(chain));
-            let desk = self.desk.meet(topic);
-            if desk.stall.is_some() || only.is_some_and(|only| only != topic.index()) {
-                continue;
-            }
-            self.give_up_too_large(slot, chain, now);
-            let desk = &mut self.desk.topics[topic.index()];
-            let partition_count = self.flight.partition_count(topic);
-            let load = Load { slot, records, may_wait };
-            let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, load);
-            let name = self.settings.topics.name(topic).unwrap_or_default();
-            let failures = &mut self.desk.failures;
-            let choose = |key: Option<&[u8]>, bound: Option<i32>| choice.next(key, bound);
-            let mut waits = false;
-            let sent = self.flight.produce(slot, chain, name, now_ms, choose, |index, code| {
-                let place = Place::record(slot, index);
-                waits |= is_offered_again(code);
-                failures.push(Failure { place, topic, code, was_sent: false });
-            });
-            // At once: the batches that are next might be taken.
-            if choice.holds || waits {
-                desk.stall = Some(Stall { until: now, takes_back: false });
-            }
-            desk.sent_count += sent;
+        self.give_up_too_large(slot, chain, now);
+        let desk = &mut self.desk.topics[topic.index()];
+        let partition_count = self.flight.partition_count(topic);
+        let load = Load { slot, records, may_wait };
+        let mut choice = desk.partitions.choose(now, partition_count, desk.sent_count, load);
+        let name = self.settings.topics.name(topic).unwrap_or_default();
+        let failures = &mut self.desk.failures;
+        let choose = |key: Option<&[u8]>, bound: Option<i32>| choice.next(key, bound);
+        let mut waits = false;
+        let sent = self.flight.produce(slot, chain, name, wall_ms(), choose, |index, code| {
+            let place = Place::record(slot, index);
+            waits |= is_offered_again(code);
+            failures.push(Failure { place, topic, code, was_sent: false });
+        });
+        // At once: the batches that are next might be taken.
+        if choice.holds || waits {
+            desk.stall = Some(Stall { until: now, takes_back: false });
         }
+        desk.sent_count += sent;
     }
 
     /// Takes what librdkafka has to tell.
@@ -320,6 +326,7 @@ impl Shard {
         while let Some(slot) = self.desk.settled.pop() {
             self.order.retain(|&held| held != slot);
             let batch = self.flight.release(slot).expect("no record of a settled batch is sent");
+            self.holding.leave(batch.home());
             // A receiver that has ended needs its batches no more.
             if let Err(TrySendError::Full(_)) = self.settings.homes[batch.home()].try_send(batch) {
                 unreachable!("the way home has room for all of a receiver's batches");

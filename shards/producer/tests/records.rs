@@ -29,6 +29,7 @@ use rdkafka_sys::types::{RDKafkaApiKey, RDKafkaRespErr as Error};
 const LIMIT: Duration = Duration::from_secs(30);
 const BATCH_BYTES: usize = 4 << 20;
 const BATCHES: usize = 4;
+const AGE: Duration = Duration::from_millis(4);
 const NAMES: [&str; 4] = ["plain", "letters", "other", "twofold"];
 
 /// The shard, its Kafka, and what a receiver holds of it.
@@ -49,7 +50,7 @@ impl Rig {
         Rig::start_with(&[])
     }
 
-    /// With these keys of librdkafka's beside.
+    /// With these keys of librdkafka's, in place of ours or beside them.
     fn start_with(keys: &[(&str, &str)]) -> Rig {
         let mock = MockCluster::new(1).unwrap();
         for name in NAMES {
@@ -65,13 +66,15 @@ impl Rig {
         let cores = core_affinity::get_core_ids().unwrap();
         let servers = mock.bootstrap_servers();
         let ours = [("bootstrap.servers", servers.as_str()), ("linger.ms", "50")];
-        let conf = ours.iter().chain(keys);
+        let is_ours = |(key, _): &&(&str, &str)| keys.iter().all(|(given, _)| given != key);
+        let conf = ours.iter().filter(is_ours).chain(keys);
         let thread = spawn(ProducerSettings {
             core: cores[0].id,
             cores_allowed: cores.iter().map(|core| core.id).collect(),
             conf: conf.map(|&(key, value)| (key.to_owned(), value.to_owned())).collect(),
             batches_max: BATCHES,
             records_max: BATCH_BYTES / 128,
+            batch_age_max: AGE,
             topics: topics.clone(),
             inbox: taken,
             inbox_sender: inbox.clone(),
@@ -110,6 +113,18 @@ impl Rig {
         }
         batch.seal(Instant::now());
         batch
+    }
+
+    /// Sends a batch that has more bytes than half of its room, as under load.
+    fn send_half_full(&self, records: &[Record<'_>]) {
+        let bytes = records.iter().map(|record| record.payload.len()).sum::<usize>();
+        let mut batch = Batch::new(0, bytes * 3 / 2, self.topics.capacity());
+        for record in records {
+            let receipt = Receipt { read_at: Instant::now(), time: Timestamp::now(), listener: 0 };
+            assert!(batch.try_push(record, &receipt));
+        }
+        batch.seal(Instant::now());
+        self.inbox.send(Arrival::Batch(batch)).unwrap();
     }
 
     fn send(&self, records: &[Record<'_>], received: Timestamp) {
@@ -238,6 +253,34 @@ fn key_headers_and_times_arrive_in_the_order_of_their_records() {
         let apart = time_of(&read[index]).abs_diff(now.as_millisecond());
         assert!(apart <= 100, "record {index} is {apart} ms off its receipt");
     }
+    rig.stop();
+}
+
+#[test]
+fn under_load_few_records_wait_for_more_of_their_topic_and_keep_their_order() {
+    let rig = Rig::start_with(&[("linger.ms", "0")]);
+    rig.deliver(&[rig.record("plain", &[0]), rig.record("other", &[0])], Timestamp::now());
+    // Nothing more comes: they leave when the age is over.
+    let began = Instant::now();
+    rig.send_half_full(&[rig.record("plain", &[1; 300]), rig.record("other", &[1; 300])]);
+    rig.home.recv_timeout(LIMIT).unwrap();
+    assert!(began.elapsed() >= AGE, "after {:?}", began.elapsed());
+    // As many batches as there are, then one with enough to wait for nobody.
+    let many = vec![7; 300 << 10];
+    for number in 2..2 + BATCHES as u8 {
+        let few = [number; 300];
+        rig.send_half_full(&[rig.record("other", &few), rig.record("plain", &few)]);
+    }
+    (0..BATCHES).for_each(|_| drop(rig.home.recv_timeout(LIMIT).unwrap()));
+    rig.send_half_full(&[rig.record("plain", &[98; 300]), rig.record("other", &[98; 300])]);
+    rig.send_half_full(&[rig.record("plain", &many), rig.record("other", &[99; 300])]);
+    (0..2).for_each(|_| drop(rig.home.recv_timeout(LIMIT).unwrap()));
+    let firsts = |topic: &str| {
+        let read = rig.read(topic, 4 + BATCHES);
+        read.iter().map(|message| message.payload().unwrap()[0]).collect::<Vec<u8>>()
+    };
+    assert_eq!(firsts("other"), [0, 1, 2, 3, 4, 5, 98, 99]);
+    assert_eq!(firsts("plain"), [0, 1, 2, 3, 4, 5, 98, 7]);
     rig.stop();
 }
 
