@@ -210,6 +210,29 @@ fn long_datagrams_and_short_ones_all_arrive() {
 }
 
 #[test]
+fn datagrams_that_come_all_the_time_all_arrive_those_before_a_stop_too() {
+    const COUNT: usize = 3000;
+    timed(seconds(60), || {
+        let mut running = start(&udp("127.0.0.1:0", "receive_buffer = \"4 MiB\""), "");
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = running.corndog.address();
+        // Far less than a beat from each to the next.
+        for number in 0..COUNT {
+            sender.send_to(format!("<13>number {number}").as_bytes(), address).unwrap();
+            sleep(Duration::from_micros(150));
+        }
+        running.stop().assert_all_delivered(COUNT as u64);
+        let mut numbers: Vec<usize> = running
+            .wait_records(COUNT)
+            .iter()
+            .filter_map(|(_, payload)| payload.strip_prefix("number ")?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..COUNT));
+    });
+}
+
+#[test]
 fn datagrams_from_other_networks_are_dropped_and_counted() {
     timed(seconds(60), || {
         let mut running = start(&udp("127.0.0.1:0", "allow = [\"127.0.0.2\"]"), "");

@@ -1,14 +1,14 @@
 //! Records that wait in their batches for more of their topic, so that these share its requests.
 //!
 //! A request costs librdkafka, the kernel and Kafka as much as a hundred records or more. Where batches
-//! leave full, a topic with a small part of each would have one for each. So its records wait until
-//! they are many, or until `batches.age` is over, as if librdkafka lingered that long, but
-//! only under load. None waits while most batches of its receiver are out.
+//! fill before their age, a topic with a small part of each would have one for each. So its records
+//! wait until they are many, or for as long as `batches.age`, as if librdkafka lingered, but only under
+//! load. None waits while most batches of its receiver are out.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use corndog_pipeline::batch::Delivery;
+use corndog_pipeline::batch::{Batch, Delivery};
 use corndog_pipeline::topics::{Lane, TopicIndex};
 
 use crate::shard::Shard;
@@ -115,7 +115,7 @@ impl Shard {
         let is_scarce = self.holding.is_scarce(batch.home());
         let may_wait = !is_scarce
             && !self.conf.lingers
-            && batch.is_half_full()
+            && has_filled_early(batch, self.settings.batch_age_max)
             && batch.lane() == Lane::Flowing;
         let record_bytes = batch.filled_bytes() / batch.record_count().max(1);
         let chain_count = batch.chain_count();
@@ -165,6 +165,12 @@ impl Shard {
             }
         }
     }
+}
+
+/// It did not leave for its age.
+fn has_filled_early(batch: &Batch, age_max: Duration) -> bool {
+    let age = batch.times().map(|times| times.sealed_at.duration_since(times.opened_at));
+    batch.is_half_full() && age.is_some_and(|age| age < age_max)
 }
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ const TCP_READ_BYTES_MAX: usize = 16 * 1024;
 /// A unix socket takes some 220 writes by default, however short they are: of 40 bytes each, these are
 /// less than half of them.
 const UNIX_READ_BYTES_MAX: usize = 4 * 1024;
+/// UDP drops what its buffer cannot hold, so there is to be room for what comes in a period from whoever
+/// begins to send as fast as a core can: some 1000 datagrams of 250 bytes, 1280 bytes each to the
+/// kernel, which gives twice what is asked for.
+const UDP_BUFFER_BYTES_MIN: usize = 2 * 1024 * 1024;
+const UDP_READ_BYTES_MAX: usize = 32 * 1024;
 
 /// What is known of one socket's reads.
 #[derive(Debug)]
@@ -59,6 +64,17 @@ impl Reads {
         Reads { last: now, bytes_max, next: Next::AtOnce, has_waited: false }
     }
 
+    /// Of a UDP socket whose buffer the kernel gives so many bytes; `None`: it cannot wait.
+    pub(crate) fn of_udp(now: Instant, buffer_bytes: usize) -> Option<Reads> {
+        let reads = Reads {
+            last: now,
+            bytes_max: UDP_READ_BYTES_MAX,
+            next: Next::AtOnce,
+            has_waited: false,
+        };
+        (buffer_bytes >= UDP_BUFFER_BYTES_MIN).then_some(reads)
+    }
+
     /// After a read into so much room.
     pub(crate) fn note(&mut self, beat: &Beat, bytes: usize, room: usize, now: Instant) {
         let gap = now.saturating_duration_since(mem::replace(&mut self.last, now));
@@ -66,6 +82,11 @@ impl Reads {
         // What filled its room may have left something, which is read at once.
         let waits = bytes < room && bytes <= self.bytes_max && beat.suits(gap, has_waited);
         self.next = if waits { Next::Waits } else { Next::AtOnce };
+    }
+
+    /// Before the note of a read that was at a beat.
+    pub(crate) fn note_beat(&mut self) {
+        self.has_waited = true;
     }
 
     /// The next read is to wait.
@@ -83,7 +104,7 @@ impl Reads {
         match recv(socket, buffer, MsgFlags::MSG_DONTWAIT) {
             Err(Errno::EAGAIN | Errno::EINTR) => None,
             outcome => {
-                self.has_waited = true;
+                self.note_beat();
                 Some(outcome.map_err(io::Error::from))
             }
         }
@@ -180,6 +201,17 @@ mod tests {
         assert!(!waits(&Beat::new(1000 * MS), Transport::Tcp, 1, MS));
         for age in [Duration::ZERO, Duration::from_micros(400)] {
             assert!(!waits(&Beat::new(age), Transport::Tcp, 1, Duration::ZERO), "{age:?}");
+        }
+    }
+
+    #[test]
+    fn udp_has_a_beat_where_its_buffer_holds_what_comes_meanwhile() {
+        let (beat, start) = (Beat::new(5 * MS), Instant::now());
+        assert!(Reads::of_udp(start, UDP_BUFFER_BYTES_MIN - 1).is_none());
+        let mut reads = Reads::of_udp(start, UDP_BUFFER_BYTES_MIN).unwrap();
+        for (bytes, waits) in [(UDP_READ_BYTES_MAX, true), (UDP_READ_BYTES_MAX + 1, false)] {
+            reads.note(&beat, bytes, usize::MAX, start + MS / 2);
+            assert_eq!(reads.waits(), waits, "{bytes}");
         }
     }
 

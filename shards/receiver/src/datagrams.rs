@@ -3,8 +3,13 @@
 //! Nobody can tell a UDP sender to wait. Where no batch is empty, datagrams are left to the kernel,
 //! which holds as many as its buffer takes and drops the others; the main thread reads how many
 //! (`dropped_by_kernel`). In the unix domain the kernel makes the sender wait.
+//!
+//! Datagrams that come all the time, a few each time, are read at the shard's beat (`beat.rs`), where the
+//! kernel's buffer is large enough for it.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -20,9 +25,10 @@ use glommio::net::TcpStream;
 use glommio::timer::Timer;
 use jiff::Timestamp;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recvfrom};
+use rustix::net::{RecvFlags, recvfrom, sockopt};
 
 use crate::adopt;
+use crate::beat::Reads;
 use crate::origin::{Origin, Reading};
 use crate::process::Witness;
 use crate::settings::Listen;
@@ -56,6 +62,13 @@ pub(crate) fn receive(shard: &Rc<Shard>, socket: OwnedFd, listen: Listen) {
     // Numbers of connections begin at 1 and go up.
     let number = u64::MAX - shard.connection_count() as u64;
     shard.enter(number, watch.clone());
+    let reads = match listen.transport {
+        // The kernel gives twice what is asked for, and says so.
+        Transport::Udp => sockopt::socket_recv_buffer_size(&socket)
+            .ok()
+            .and_then(|bytes| Reads::of_udp(Instant::now(), bytes / 2)),
+        _ => None,
+    };
     let mut inbox = Inbox {
         origin: Origin::of_machine(&shard.settings().machine, Reading::of(&listen)),
         shard: shard.clone(),
@@ -65,6 +78,9 @@ pub(crate) fn receive(shard: &Rc<Shard>, socket: OwnedFd, listen: Listen) {
         buffer: Vec::new(),
         witness: Witness::new(),
         pending: None,
+        reads,
+        read_bytes: 0,
+        is_at_beat: false,
         now: Instant::now(),
         time: Timestamp::now(),
     };
@@ -92,6 +108,12 @@ struct Inbox {
     witness: Witness,
     /// A datagram in the buffer that waits for a batch: its bytes, and whether it was cut.
     pending: Option<(usize, bool)>,
+    /// `None`: none of them waits for a beat.
+    reads: Option<Reads>,
+    /// Since they were last noted there.
+    read_bytes: usize,
+    /// They were read at a beat.
+    is_at_beat: bool,
     now: Instant,
     time: Timestamp,
 }
@@ -101,7 +123,11 @@ impl Inbox {
         loop {
             match self.turn().await {
                 Ok(_) => yield_now().await,
-                Err(Errno::AGAIN) => self.wait().await,
+                Err(Errno::AGAIN) => {
+                    if !self.wait_for_beat().await {
+                        self.wait().await;
+                    }
+                }
                 Err(why) => {
                     self.shard.warn("datagrams", || {
                         let why = io::Error::from(why);
@@ -123,6 +149,25 @@ impl Inbox {
             }
             yield_now().await;
         }
+    }
+
+    /// Where the next datagrams are likely to come before a beat, waits for it; else `false`.
+    async fn wait_for_beat(&mut self) -> bool {
+        let (Some(reads), beat) = (&mut self.reads, &self.shard.beat) else { return false };
+        let bytes = mem::take(&mut self.read_bytes);
+        let was_at_beat = mem::take(&mut self.is_at_beat);
+        if bytes == 0 {
+            return false;
+        }
+        if was_at_beat {
+            reads.note_beat();
+        }
+        reads.note(beat, bytes, usize::MAX, self.now);
+        self.is_at_beat = reads.waits();
+        if self.is_at_beat {
+            poll_fn(|context| beat.poll_wait(reads, context)).await;
+        }
+        self.is_at_beat
     }
 
     /// Waits until there is a datagram; it stays where it is.
@@ -156,6 +201,7 @@ impl Inbox {
             };
             turn_datagrams += 1;
             turn_bytes += kept;
+            self.read_bytes += bytes;
             self.shard.count_bytes(self.listen.index, bytes);
             if self.listen.transport == Transport::Udp {
                 let Some(address) = address else { continue };
