@@ -211,16 +211,20 @@ fn long_datagrams_and_short_ones_all_arrive() {
 
 #[test]
 fn datagrams_that_come_all_the_time_all_arrive_those_before_a_stop_too() {
-    const COUNT: usize = 3000;
+    const BEFORE: usize = 3000;
+    const COUNT: usize = BEFORE + 500;
     timed(seconds(60), || {
         let mut running = start(&udp("127.0.0.1:0", "receive_buffer = \"4 MiB\""), "");
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = running.corndog.address();
         // Far less than a beat from each to the next.
-        for number in 0..COUNT {
+        let send = |number: usize| {
             sender.send_to(format!("<13>number {number}").as_bytes(), address).unwrap();
             sleep(Duration::from_micros(150));
-        }
+        };
+        (0..BEFORE).for_each(send);
+        assert_eq!(running.wait_records(BEFORE).len(), BEFORE);
+        (BEFORE..COUNT).for_each(send);
         running.stop().assert_all_delivered(COUNT as u64);
         let mut numbers: Vec<usize> = running
             .wait_records(COUNT)

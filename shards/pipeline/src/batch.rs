@@ -105,6 +105,7 @@ struct Chain {
     head: u32,
     tail: u32,
     record_count: u32,
+    bytes: u32,
 }
 
 /// An arena of bytes with its records. Filled by a receiver, read by the producer.
@@ -118,6 +119,8 @@ pub struct Batch {
     chain_by_topic: Box<[u16]>,
     pub(crate) lane: Lane,
     pub(crate) opened_at: Option<Instant>,
+    /// A record had no room in it.
+    is_full: bool,
     sealed_at: Option<Instant>,
     /// The last record's time of reading, and that as an entry has it: a read brings many.
     read: Option<(Instant, i32)>,
@@ -134,6 +137,7 @@ impl Batch {
             chain_by_topic: vec![0; topics_max].into(),
             lane: Lane::Flowing,
             opened_at: None,
+            is_full: false,
             sealed_at: None,
             read: None,
         }
@@ -167,9 +171,14 @@ impl Batch {
         self.entries.is_empty()
     }
 
-    /// Bytes that its records take.
-    pub fn filled_bytes(&self) -> usize {
-        self.bytes.len()
+    /// Bytes that it has room for.
+    pub fn capacity_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// True if a record was refused for want of room: it left for that.
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// True if at least half of its bytes are taken: so much comes that a batch hardly waits for more.
@@ -189,6 +198,7 @@ impl Batch {
     pub fn try_push(&mut self, record: &Record<'_>, receipt: &Receipt) -> bool {
         let room = self.bytes.capacity() - self.bytes.len();
         if record.arena_bytes() > room || self.entries.len() == self.entries.capacity() {
+            self.is_full = true;
             return false;
         }
         let Some(chain) = self.chain_of(record.topic) else { return false };
@@ -225,7 +235,7 @@ impl Batch {
             delivery: Delivery::Waiting,
             has_own_time: record.time.is_some(),
         });
-        self.link(chain, index);
+        self.link(chain, index, record.payload.len());
         true
     }
 
@@ -295,12 +305,18 @@ impl Batch {
         if chain == self.chains.capacity() {
             return None;
         }
-        self.chains.push(Chain { topic, head: NO_RECORD, tail: NO_RECORD, record_count: 0 });
+        self.chains.push(Chain {
+            topic,
+            head: NO_RECORD,
+            tail: NO_RECORD,
+            record_count: 0,
+            bytes: 0,
+        });
         self.chain_by_topic[topic.index()] = chain as u16;
         Some(chain)
     }
 
-    fn link(&mut self, chain: usize, index: u32) {
+    fn link(&mut self, chain: usize, index: u32, bytes: usize) {
         let chain = &mut self.chains[chain];
         match chain.tail {
             NO_RECORD => chain.head = index,
@@ -308,6 +324,7 @@ impl Batch {
         }
         chain.tail = index;
         chain.record_count += 1;
+        chain.bytes += bytes as u32;
     }
 
     /// Topics in it, each with a number below this.
@@ -323,6 +340,11 @@ impl Batch {
     /// Records in chain `chain`.
     pub fn chain_record_count(&self, chain: usize) -> usize {
         self.chains[chain].record_count as usize
+    }
+
+    /// Bytes of the payloads in chain `chain`.
+    pub fn chain_bytes(&self, chain: usize) -> usize {
+        self.chains[chain].bytes as usize
     }
 
     /// The records of one topic, in the order of their arrival.
@@ -399,6 +421,7 @@ impl Batch {
         self.entries.clear();
         self.chains.clear();
         (self.opened_at, self.sealed_at, self.read) = (None, None, None);
+        self.is_full = false;
     }
 }
 

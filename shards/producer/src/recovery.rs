@@ -264,7 +264,7 @@ impl Shard {
 
     /// Hands over what waits of a topic, oldest batch first.
     fn produce_topic(&mut self, topic: TopicIndex, now: Instant) {
-        self.holding.end(topic);
+        self.holding.forget(topic);
         for at in 0..self.order.len() {
             let slot = self.order[at];
             if let Some(chain) = self.flight.batch(slot).and_then(|batch| batch.find_chain(topic)) {

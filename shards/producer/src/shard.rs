@@ -98,6 +98,8 @@ pub(crate) struct Shard {
     pub(crate) flight: Flight,
     pub(crate) desk: Desk,
     pub(crate) holding: Holding,
+    /// Scratch: the seats of batches whose records of a topic have waited.
+    pub(crate) released: Vec<usize>,
     /// The seats of batches out, oldest first.
     pub(crate) order: VecDeque<usize>,
     pub(crate) rebuild: Option<Rebuild>,
@@ -144,6 +146,7 @@ impl Shard {
             flight,
             desk,
             holding,
+            released: Vec::new(),
             order: VecDeque::with_capacity(settings.batches_max),
             rebuild: None,
             purged_at: None,
@@ -160,9 +163,9 @@ impl Shard {
             self.receive();
             self.poll();
             let now = Instant::now();
+            self.release_due(now);
             self.take_failures(now);
             self.go_on(now);
-            self.release_due(now);
             self.send_home();
             if self.settings.phase.now() == Phase::Aborting {
                 return self.abandon();

@@ -115,14 +115,17 @@ impl Rig {
         batch
     }
 
-    /// Sends a batch that has more bytes than half of its room, as under load.
-    fn send_half_full(&self, records: &[Record<'_>]) {
+    /// Sends a batch that has no room for one record more, as under load.
+    fn send_full(&self, records: &[Record<'_>]) {
         let bytes = records.iter().map(|record| record.payload.len()).sum::<usize>();
-        let mut batch = Batch::new(0, bytes * 3 / 2, self.topics.capacity());
+        let mut batch = Batch::new(0, bytes, self.topics.capacity());
         for record in records {
             let receipt = Receipt { read_at: Instant::now(), time: Timestamp::now(), listener: 0 };
             assert!(batch.try_push(record, &receipt));
+            assert!(!batch.is_full());
         }
+        let receipt = Receipt { read_at: Instant::now(), time: Timestamp::now(), listener: 0 };
+        assert!(!batch.try_push(&records[0], &receipt) && batch.is_full());
         batch.seal(Instant::now());
         self.inbox.send(Arrival::Batch(batch)).unwrap();
     }
@@ -260,28 +263,63 @@ fn key_headers_and_times_arrive_in_the_order_of_their_records() {
 fn under_load_few_records_wait_for_more_of_their_topic_and_keep_their_order() {
     let rig = Rig::start_with(&[("linger.ms", "0")]);
     rig.deliver(&[rig.record("plain", &[0]), rig.record("other", &[0])], Timestamp::now());
-    // Nothing more comes: they leave when the age is over.
+    // Half of the batch's bytes would be enough. Nothing more comes: they leave when the age is over.
+    let third = |number: u8| vec![number; 300];
     let began = Instant::now();
-    rig.send_half_full(&[rig.record("plain", &[1; 300]), rig.record("other", &[1; 300])]);
+    let [plain, other, twofold] = ["plain", "other", "twofold"];
+    let full = |number: u8| {
+        let bytes = third(number);
+        rig.send_full(&[plain, other, twofold].map(|topic| rig.record(topic, &bytes)));
+    };
+    full(1);
     rig.home.recv_timeout(LIMIT).unwrap();
     assert!(began.elapsed() >= AGE, "after {:?}", began.elapsed());
-    // As many batches as there are, then one with enough to wait for nobody.
-    let many = vec![7; 300 << 10];
-    for number in 2..2 + BATCHES as u8 {
-        let few = [number; 300];
-        rig.send_half_full(&[rig.record("other", &few), rig.record("plain", &few)]);
-    }
+    // As many batches as there are; then one of which most does not wait.
+    (2..2 + BATCHES as u8).for_each(full);
     (0..BATCHES).for_each(|_| drop(rig.home.recv_timeout(LIMIT).unwrap()));
-    rig.send_half_full(&[rig.record("plain", &[98; 300]), rig.record("other", &[98; 300])]);
-    rig.send_half_full(&[rig.record("plain", &many), rig.record("other", &[99; 300])]);
+    full(98);
+    rig.send_full(&[rig.record(plain, &[99; 3000]), rig.record(other, &third(99))]);
     (0..2).for_each(|_| drop(rig.home.recv_timeout(LIMIT).unwrap()));
-    let firsts = |topic: &str| {
+    for topic in [plain, other] {
         let read = rig.read(topic, 4 + BATCHES);
-        read.iter().map(|message| message.payload().unwrap()[0]).collect::<Vec<u8>>()
-    };
-    assert_eq!(firsts("other"), [0, 1, 2, 3, 4, 5, 98, 99]);
-    assert_eq!(firsts("plain"), [0, 1, 2, 3, 4, 5, 98, 7]);
+        let firsts: Vec<u8> = read.iter().map(|message| message.payload().unwrap()[0]).collect();
+        assert_eq!(firsts, [0, 1, 2, 3, 4, 5, 98, 99], "{topic}");
+    }
     rig.stop();
+}
+
+#[test]
+fn what_is_refused_after_it_waited_is_given_up_once() {
+    let rig = Rig::start_with(&[("linger.ms", "0"), ("message.max.bytes", "1000")]);
+    rig.deliver(&[rig.record("plain", &[0]), rig.record("other", &[0])], Timestamp::now());
+    let (large, small, rest) = (vec![1; 2000], vec![2; 500], vec![3; 900]);
+    let filler = [(); 3].map(|()| rig.record("plain", &rest));
+    let [one, two, three] = filler;
+    for round in 1..=20 {
+        // It waits alone until its age is over, and then beside others that come while it is refused.
+        let batches = if round % 2 == 0 { 1 } else { BATCHES };
+        for _ in 0..batches {
+            let few = [rig.record("other", &large), rig.record("other", &small)];
+            rig.send_full(&[
+                few[0].clone(),
+                few[1].clone(),
+                one.clone(),
+                two.clone(),
+                three.clone(),
+            ]);
+        }
+        for _ in 0..batches {
+            let batch = rig.home.recv_timeout(LIMIT).unwrap();
+            let seen: Vec<_> = (0..5).map(|index| batch.delivery(index)).collect();
+            assert_eq!(seen[0], Delivery::Failed);
+            assert_eq!(seen[1..], [Delivery::Delivered; 4]);
+        }
+    }
+    let counters = rig.stop();
+    let failed = counters.failed[Failed::MessageTooLarge as usize].value();
+    let count = 10 * (1 + BATCHES as u64);
+    assert_eq!((failed, counters.delivered.value()), (count, 2 + 4 * count));
+    assert_eq!(counters.in_flight.value(), 0);
 }
 
 #[test]
