@@ -293,20 +293,13 @@ fn what_is_refused_after_it_waited_is_given_up_once() {
     let rig = Rig::start_with(&[("linger.ms", "0"), ("message.max.bytes", "1000")]);
     rig.deliver(&[rig.record("plain", &[0]), rig.record("other", &[0])], Timestamp::now());
     let (large, small, rest) = (vec![1; 2000], vec![2; 500], vec![3; 900]);
-    let filler = [(); 3].map(|()| rig.record("plain", &rest));
-    let [one, two, three] = filler;
+    let filler = rig.record("plain", &rest);
+    let few = [rig.record("other", &large), rig.record("other", &small)];
     for round in 1..=20 {
         // It waits alone until its age is over, and then beside others that come while it is refused.
         let batches = if round % 2 == 0 { 1 } else { BATCHES };
         for _ in 0..batches {
-            let few = [rig.record("other", &large), rig.record("other", &small)];
-            rig.send_full(&[
-                few[0].clone(),
-                few[1].clone(),
-                one.clone(),
-                two.clone(),
-                three.clone(),
-            ]);
+            rig.send_full(&[few[0], few[1], filler, filler, filler]);
         }
         for _ in 0..batches {
             let batch = rig.home.recv_timeout(LIMIT).unwrap();
