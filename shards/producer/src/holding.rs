@@ -98,9 +98,8 @@ impl Holding {
 
     /// Nothing of the topic waits any more; where it did, `slots` says, which was empty.
     fn take(&mut self, topic: TopicIndex, slots: &mut Vec<usize>) {
-        let held = &mut self.held[topic.index()];
-        (held.until, held.bytes) = (None, 0);
-        mem::swap(&mut held.slots, slots);
+        mem::swap(&mut self.held[topic.index()].slots, slots);
+        self.forget(topic);
     }
 
     /// Nothing of the topic waits here any more: all of it is handed over in another way.
@@ -164,9 +163,7 @@ impl Shard {
         let mut slots = mem::take(&mut self.released);
         self.holding.take(topic, &mut slots);
         for slot in slots.drain(..) {
-            if let Some(chain) = self.flight.batch(slot).and_then(|batch| batch.find_chain(topic)) {
-                self.produce(slot, chain, now);
-            }
+            self.produce_topic_of(slot, topic, now);
         }
         // Its memory is used again.
         self.released = slots;

@@ -266,10 +266,7 @@ impl Shard {
     fn produce_topic(&mut self, topic: TopicIndex, now: Instant) {
         self.holding.forget(topic);
         for at in 0..self.order.len() {
-            let slot = self.order[at];
-            if let Some(chain) = self.flight.batch(slot).and_then(|batch| batch.find_chain(topic)) {
-                self.produce(slot, chain, now);
-            }
+            self.produce_topic_of(self.order[at], topic, now);
         }
     }
 

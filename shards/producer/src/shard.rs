@@ -232,7 +232,14 @@ impl Shard {
         self.hand_over(slot, now);
     }
 
-    /// Hands the waiting records of one topic of one batch to librdkafka.
+    /// Hands the waiting records of `topic` in one batch to librdkafka, if it has any.
+    pub(crate) fn produce_topic_of(&mut self, slot: usize, topic: TopicIndex, now: Instant) {
+        if let Some(chain) = self.flight.batch(slot).and_then(|batch| batch.find_chain(topic)) {
+            self.produce(slot, chain, now);
+        }
+    }
+
+    /// The same of one chain, which is one topic's.
     pub(crate) fn produce(&mut self, slot: usize, chain: usize, now: Instant) {
         let Some(batch) = self.flight.batch(slot) else { return };
         let may_wait = self.conf.lingers || batch.has_many_topics() || batch.is_half_full();

@@ -59,6 +59,7 @@ impl Reads {
     pub(crate) fn new(now: Instant, transport: Transport) -> Reads {
         let bytes_max = match transport {
             Transport::UnixStream => UNIX_READ_BYTES_MAX,
+            Transport::Udp => UDP_READ_BYTES_MAX,
             _ => TCP_READ_BYTES_MAX,
         };
         Reads { last: now, bytes_max, next: Next::AtOnce, has_waited: false }
@@ -66,13 +67,7 @@ impl Reads {
 
     /// Of a UDP socket whose buffer the kernel gives so many bytes; `None`: it cannot wait.
     pub(crate) fn of_udp(now: Instant, buffer_bytes: usize) -> Option<Reads> {
-        let reads = Reads {
-            last: now,
-            bytes_max: UDP_READ_BYTES_MAX,
-            next: Next::AtOnce,
-            has_waited: false,
-        };
-        (buffer_bytes >= UDP_BUFFER_BYTES_MIN).then_some(reads)
+        (buffer_bytes >= UDP_BUFFER_BYTES_MIN).then(|| Reads::new(now, Transport::Udp))
     }
 
     /// After a read into so much room.
